@@ -1,0 +1,215 @@
+"""AlexNet (2012) and slim's alexnet_v2, each a table that everything else reads.
+
+    model = AlexNet(num_classes=1000)                              # Keras model, logits
+    with nets.arg_scope(alexnet_v2_arg_scope(weight_decay=5e-4)):  # slim's way, in a tf.Graph
+        logits, end_points = alexnet_v2(images, num_classes=1000, is_training=True)
+
+Images are float [batch, 224, 224, 3], RGB 0..255 less the training set's mean.
+`python -m nets.alexnet` prints both tables with shapes, parameters and multiply-adds.
+
+Sources. paper: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+networks", NIPS 2012. program: the original 2012 program, layers/layers-145.cfg. Caffe: bvlc_alexnet.
+slim: tf_slim 1.1.0 nets/alexnet.py, after the same author's arXiv:1404.5997.
+"""
+import tensorflow as tf
+import tf_keras
+
+from nets import graph, keras_layers, rows, scopes
+from nets.rows import LRN, Conv, Dropout, Init, MaxPool
+
+N01 = Init('normal', 0.01)
+T005 = Init('truncated_normal', 0.005)
+
+# Biases: 0.1 where the paper (section 5) has 1. With 1 the loss stays at ln(classes): Caffe's authors
+# saw it, and so did we (README, "Results"). `hidden_bias=1` gives the paper's values.
+ALEXNET = (
+    # 224 pixels give 55 only when the last window overshoots by 3: program, pad (0, 3).
+    Conv('conv1', 96, 11, 4, padding=(0, 3), init=N01, bias=0, source='paper 3.5; padding: program'),
+    LRN('norm1', source='paper 3.3'),
+    MaxPool('pool1', 3, 2, source='paper 3.4'),
+    Conv('conv2', 256, 5, groups=2, init=N01, bias=0.1, source='paper 3.5; bias: Caffe'),
+    LRN('norm2', source='paper 3.3'),
+    MaxPool('pool2', 3, 2, source='paper 3.4'),
+    Conv('conv3', 384, 3, init=N01, bias=0, source='paper 3.5'),
+    Conv('conv4', 384, 3, groups=2, init=N01, bias=0.1, source='paper 3.5; bias: Caffe'),
+    Conv('conv5', 256, 3, groups=2, init=N01, bias=0.1, source='paper 3.5; bias: Caffe'),
+    MaxPool('pool5', 3, 2, source='paper 3.4'),
+    Conv('fc6', 4096, 6, padding='VALID', init=N01, bias=0.1, source='paper 3.5; bias: Caffe'),
+    Dropout('dropout6', source='paper 4.2'),
+    Conv('fc7', 4096, 1, init=N01, bias=0.1, source='paper 3.5; bias: Caffe'),
+    Dropout('dropout7', source='paper 4.2'),
+    Conv('fc8', None, 1, relu=False, init=N01, bias=0, source='paper 3.5'),
+)
+
+ALEXNET_V2 = (
+    Conv('conv1', 64, 11, 4, padding='VALID', source='slim'),
+    MaxPool('pool1', 3, 2, source='slim'),
+    Conv('conv2', 192, 5, source='slim'),
+    MaxPool('pool2', 3, 2, source='slim'),
+    Conv('conv3', 384, 3, source='slim'),
+    Conv('conv4', 384, 3, source='slim'),
+    Conv('conv5', 256, 3, source='slim'),
+    MaxPool('pool5', 3, 2, source='slim'),
+    Conv('fc6', 4096, 5, padding='VALID', init=T005, bias=0.1, source='slim'),
+    Dropout('dropout6', source='slim'),
+    Conv('fc7', 4096, 1, init=T005, bias=0.1, source='slim'),
+    Dropout('dropout7', source='slim'),
+    Conv('fc8', None, 1, relu=False, init=T005, bias=0, source='slim'),
+)
+
+
+def alexnet_v2_arg_scope(weight_decay=0.0005):
+    """Slim's arg scope for alexnet_v2: weight decay on weights, biases of 0.1 at the start.
+
+    Args:
+      weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights (not biases) add.
+
+    Returns: a scope for `nets.arg_scope` or `tf_slim.arg_scope`.
+    """
+    return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay),
+                             biases_initializer=tf_keras.initializers.Constant(0.1))
+
+
+def alexnet_arg_scope(weight_decay=0.0005):
+    """The same for alexnet, whose table already holds its initial values."""
+    return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay))
+
+
+def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
+               scope='alexnet_v2', global_pool=False):
+    """Slim's AlexNet version 2, with slim's variables, collections and end_points.
+
+    Works in a TF1-style tf.Graph (variable scopes, reuse) and on tf_keras symbolic tensors.
+
+    Args:
+      inputs: float [batch, height, width, 3]; 224 x 224, or larger with spatial_squeeze=False or
+        global_pool=True.
+      num_classes: classes; None or 0 returns the input of the classifier instead of logits.
+      is_training: whether dropout is active (bool, or in a graph a boolean tensor). On Keras tensors
+        True leaves it to Keras: active in fit, not in predict.
+      dropout_keep_prob: share of activations kept, in (0, 1]; kept ones are divided by it.
+      spatial_squeeze: drop the logits' two spatial axes of size 1.
+      scope: variable scope; on Keras tensors the prefix of the layers' names.
+      global_pool: average fc7 over height and width, so that any image size gives one row of logits.
+
+    Returns: (net, end_points). net: logits [batch, num_classes] ([batch, h, w, num_classes] unless
+      squeezed), or [batch, h, w, 4096] without classes. end_points: `scope/row` -> that row's output.
+
+    Raises: ValueError for an image below the minimum size, for arguments out of range, and for eager
+      tensors or inside tf.function, where a function can't own variables.
+    """
+    return _build(ALEXNET_V2, 'alexnet_v2', inputs, num_classes, is_training, dropout_keep_prob,
+                  spatial_squeeze, scope, global_pool)
+
+
+def alexnet(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
+            scope='alexnet', global_pool=False):
+    """AlexNet of 2012: local response normalisation, overlapping pooling, two groups in conv2, 4 and 5.
+
+    Arguments, result and errors as alexnet_v2. 224 x 224 images give 55 x 55 maps.
+    """
+    return _build(ALEXNET, 'alexnet', inputs, num_classes, is_training, dropout_keep_prob,
+                  spatial_squeeze, scope, global_pool)
+
+
+alexnet.default_image_size = alexnet_v2.default_image_size = 224
+
+
+def AlexNet(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
+            global_pool=False, weight_decay=0.0, hidden_bias=0.1, dtype=None, name='alexnet'):
+    """AlexNet of 2012 as a tf_keras model with a layer a row: conv1, norm1, pool1, … fc8.
+
+    Args:
+      num_classes, dropout_keep_prob, spatial_squeeze, global_pool: as in alexnet_v2.
+      input_shape: (height, width, 3); None for a free size, with spatial_squeeze=False or
+        global_pool=True. At a fixed size the fully connected layers are matrix products.
+      weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights add (0: none). Leave it
+        at 0 for an optimizer that decays weights itself.
+      hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe), or 1 (the paper).
+      dtype: Keras policy of the layers, for example 'mixed_bfloat16'; None: the global policy.
+
+    Returns: a model from float images (RGB 0..255 less the mean) to logits.
+    """
+    table = rows.with_bias(ALEXNET, hidden_bias)
+    with scopes.arg_scope(alexnet_arg_scope(weight_decay)):
+        return _model(table, num_classes, input_shape, dropout_keep_prob, spatial_squeeze, global_pool,
+                      dtype, name)
+
+
+def AlexNetV2(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
+              global_pool=False, weight_decay=0.0, hidden_bias=0.1, dtype=None, name='alexnet_v2'):
+    """Slim's alexnet_v2 as a tf_keras model, initial values as under slim's arg scope.
+
+    Arguments and result as AlexNet; hidden_bias holds for all layers but fc8.
+    """
+    table = rows.with_bias(ALEXNET_V2, hidden_bias)
+    with scopes.arg_scope(alexnet_v2_arg_scope(weight_decay)):
+        return _model(table, num_classes, input_shape, dropout_keep_prob, spatial_squeeze, global_pool,
+                      dtype, name)
+
+
+def _decay(weight_decay):
+    if not weight_decay:
+        return None
+    if weight_decay < 0:
+        raise ValueError(f'weight_decay is {weight_decay}; it must be ≥ 0.')
+    return tf_keras.regularizers.L2(weight_decay / 2)  # Keras' L2(l) is l * sum(w^2), without the half
+
+
+def _model(table, num_classes, input_shape, keep_prob, spatial_squeeze, global_pool, dtype, name):
+    images = tf_keras.Input(input_shape, name='images')
+    table = rows.resolve(table, num_classes, global_pool)
+    _check_size(table, images.shape, spatial_squeeze)
+    logits, _ = keras_layers.build(
+        table, images, prefix='', keep_prob=keep_prob, is_training=True, dtype=dtype,
+        spatial_squeeze=spatial_squeeze, defaults=scopes.current_defaults())
+    return tf_keras.Model(images, logits, name=name)
+
+
+def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squeeze, scope, global_pool):
+    table = rows.resolve(table, num_classes, global_pool)
+    if not tf.as_dtype(inputs.dtype).is_floating:
+        raise ValueError(f'images are of type {tf.as_dtype(inputs.dtype).name}; they must be floating point: '
+                         'tf.cast(images, tf.float32), less the mean.')
+    _check_size(table, tf.TensorShape(inputs.shape), spatial_squeeze)  # a NumPy array's shape is a tuple
+    defaults = scopes.current_defaults()
+    if tf.is_tensor(inputs) and tf_keras.backend.is_keras_tensor(inputs):  # the latter raises for NumPy
+        prefix = f'{scope or name}/'
+        net, points = keras_layers.build(
+            table, inputs, prefix=prefix, keep_prob=keep_prob, is_training=is_training,
+            spatial_squeeze=spatial_squeeze, defaults=defaults)
+        return net, {key if key == 'global_pool' else prefix + key: value for key, value in points.items()}
+    if tf.executing_eagerly() or isinstance(tf.compat.v1.get_default_graph(), tf.__internal__.FuncGraph):
+        model = {'alexnet': 'AlexNet', 'alexnet_v2': 'AlexNetV2'}[name]
+        raise ValueError(f'{name}() makes variables by name, which needs a tf.Graph or tf_keras.Input '
+                         f'tensors; in eager code and tf.function call a model: '
+                         f'nets.alexnet.{model}(num_classes={num_classes}).')
+    return graph.build(table, inputs, scope=scope, default_scope=name, is_training=is_training,
+                       keep_prob=keep_prob, spatial_squeeze=spatial_squeeze, defaults=defaults)
+
+
+def _check_size(table, shape, spatial_squeeze):
+    if shape.rank != 4 or shape[3] is None:
+        raise ValueError(f'images have shape {shape}; they must be [batch, height, width, channels] with '
+                         'the number of channels known.')
+    *_, last = rows.walk(table, shape[1], shape[2], shape[3])
+    if spatial_squeeze and last.row.name == 'fc8' and last.shape[:2] != (1, 1):
+        raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of '
+                         'logits, which cannot be squeezed; pass spatial_squeeze=False or '
+                         'global_pool=True, or resize to 224x224.')
+
+
+def _print_table(name, table):
+    walked = list(rows.walk(rows.resolve(table, 1000), 224, 224))
+    print(f'{name}: 224x224x3 images, 1000 classes\n'
+          f'{"layer":<9} {"output":>11} {"parameters":>11} {"multiply-adds":>14}  source')
+    for row in walked:
+        print(f'{row.row.name:<9} {"x".join(map(str, row.shape)):>11} {row.parameters:>11,} '
+              f'{row.multiply_adds:>14,}  {row.row.source}')
+    print(f'{"total":<9} {"":>11} {sum(row.parameters for row in walked):>11,} '
+          f'{sum(row.multiply_adds for row in walked):>14,}\n')
+
+
+if __name__ == '__main__':
+    _print_table('alexnet', ALEXNET)
+    _print_table('alexnet_v2', ALEXNET_V2)

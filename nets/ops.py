@@ -1,0 +1,110 @@
+"""The arithmetic of a row: what the TF1 graph and the Keras layers both call."""
+import contextlib
+import threading
+
+import tensorflow as tf
+
+
+def convolution(x, weights, *, stride, padding, name=None):
+    """A 2-D convolution, computed as a matrix product where the map is exactly the kernel's size.
+
+    TensorFlow's CPU convolution is several times slower than its matrix product of the same numbers
+    when a kernel covers the whole map (fully connected layers), above all backwards.
+
+    Args:
+      x: [batch, height, width, channels].
+      weights: [height, width, channels / groups, filters], cast to x's type. Fewer input channels
+        than x has make it a grouped convolution.
+      padding: 'SAME', 'VALID' or pixels (before, after).
+
+    Returns: [batch, height', width', filters].
+    """
+    weights = tf.cast(weights, x.dtype)
+    kernel, filters = weights.shape[:2], weights.shape[3]
+    covers_map = x.shape[1:3] == kernel and (padding == 'VALID' or kernel == [1, 1])
+    if covers_map and x.shape[3] == weights.shape[2]:
+        columns = kernel[0] * kernel[1] * weights.shape[2]
+        product = tf.matmul(tf.reshape(x, [-1, columns]), tf.reshape(weights, [columns, filters]))
+        return tf.reshape(product, [-1, 1, 1, filters], name=name)
+    if not isinstance(padding, str):
+        # conv2d's own explicit padding takes a path that is 17 times slower in bfloat16 on the CPU.
+        x, padding = tf.pad(x, [[0, 0], padding, padding, [0, 0]]), 'VALID'
+    return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name=name)
+
+
+def local_response_normalization(x, *, depth_radius, bias, alpha, beta):
+    """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
+
+    The numbers of `tf.nn.local_response_normalization`, which has no bfloat16 kernel and a slow
+    gradient on the CPU. The windowed sums are products with a channels x channels band matrix.
+
+    Args:
+      x: [..., channels], float32 or bfloat16.
+    """
+    channels = x.shape[-1]
+    reach = min(depth_radius, channels)  # band_part refuses more
+    band = tf.linalg.band_part(tf.ones([channels, channels], x.dtype), reach, reach)
+
+    def window_sum(values):
+        return tf.reshape(tf.matmul(tf.reshape(values, [-1, channels]), band), tf.shape(values))
+
+    @tf.custom_gradient
+    def normalise(x):
+        scale = bias + alpha * window_sum(tf.square(x))
+        if beta == 0.75:  # s^-3/4 from two square roots, several times cheaper than a power
+            root = tf.math.rsqrt(scale)
+            power = root * tf.sqrt(root)
+        else:
+            power = tf.pow(scale, -beta)
+        y = x * power
+
+        def gradient(upstream):
+            shared = window_sum(upstream * y / scale)
+            return upstream * power - (2 * alpha * beta) * x * shared
+        return y, gradient
+
+    y = normalise(x)
+    y.set_shape(x.shape)
+    return y
+
+
+_dropout_draws = threading.local()
+
+
+@contextlib.contextmanager
+def dropout_draws(seed, *, first_row=0, rows=None):
+    """Inside it, dropout is a pure function of `seed` and of an example's row in the whole batch.
+
+    Without it dropout draws from TensorFlow's stateful generator, as Keras users expect. With it a
+    resumed run repeats the draws of the interrupted one, and a batch split over several replicas
+    gets the draws of the undivided batch.
+
+    Args:
+      seed: integer tensor [2].
+      first_row: the row of the whole batch with which the batch seen here begins.
+      rows: examples in the whole batch; None: the batch seen here is the whole.
+    """
+    _dropout_draws.value, _dropout_draws.layer = (seed, first_row, rows), 0
+    try:
+        yield
+    finally:
+        _dropout_draws.value = None
+
+
+def dropout(x, keep_prob, name=None):
+    """Sets each element of x to 0 with probability 1 - keep_prob and divides the others by keep_prob."""
+    if not 0 < keep_prob <= 1:
+        raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
+    if keep_prob == 1:
+        return tf.identity(x, name)
+    draws = getattr(_dropout_draws, 'value', None)
+    if draws is None:
+        return tf.nn.dropout(x, rate=1 - keep_prob, name=name)
+    seed, first_row, rows = draws
+    _dropout_draws.layer += 1  # each dropout layer of a network has draws of its own
+    seed = tf.random.experimental.stateless_fold_in(seed, _dropout_draws.layer)
+    batch = tf.shape(x)[0]
+    uniform = tf.random.stateless_uniform(
+        tf.concat([[batch if rows is None else rows], tf.shape(x)[1:]], 0), seed)
+    kept = uniform[first_row:first_row + batch] < keep_prob
+    return tf.where(kept, x / tf.cast(keep_prob, x.dtype), tf.zeros([], x.dtype), name=name)
