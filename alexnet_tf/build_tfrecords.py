@@ -1,0 +1,257 @@
+"""Image folders to slim's TFRecords, with the statistics that preprocessing wants.
+
+    python -m alexnet_tf.build_tfrecords --input_dir=imagenet --output_dir=records
+
+reads `train/<class>/*` and `val/<class>/*` (or `validation/<class>/*`), writes
+`train-00000-of-01024`, `validation-00000-of-00128`, …, `labels.txt`, `dataset_info.json`, `mean_image.npy`.
+A finished folder is left alone, an interrupted one completed.
+"""
+import collections
+import concurrent.futures
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+
+import numpy as np
+from absl import app, flags
+
+from alexnet_tf import shard_writer
+from alexnet_tf.datasets import INFO_FILE, read_info
+from alexnet_tf.progress import Progress
+
+FLAGS = flags.FLAGS
+SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
+IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
+MEAN_IMAGE_FILE = 'mean_image.npy'
+PARTS_DIR = 'parts'  # statistics of finished shards, until all are finished
+
+
+def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=None, quality=95,
+          skip_unreadable=False, synset_names=None, num_processes=None, log=print):
+    """Writes the records of input_dir's splits to output_dir.
+
+    Args:
+      seed: of the shuffle over all images of a split.
+      shards: {'train': n, 'validation': n}; missing: one for each 1,252 images.
+      resize_shorter_side: shrink larger images so that the shorter side is this many pixels.
+      quality: of JPEGs that are written anew (resized ones, and PNG, CMYK and grayscale inputs).
+      skip_unreadable: leave unreadable images out instead of failing at the end.
+      synset_names: file of lines `class-folder name`, for `image/class/text`.
+
+    Returns: the contents of dataset_info.json.
+
+    Raises: ValueError for wrong arguments, an unusable input_dir, an output_dir of other contents, and
+      unreadable images (all are listed first).
+    """
+    classes, images = list_images(input_dir)
+    texts = read_texts(synset_names, classes)
+    plan = {'images': _fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
+            'resize_shorter_side': resize_shorter_side, 'quality': quality,
+            'skip_unreadable': skip_unreadable, 'texts': texts}
+    known = _finished(output_dir, plan)
+    if known:
+        log(f'{output_dir} is finished already: nothing to do.')
+        return known
+    jobs = [job for split in sorted(images) for job in _shards(
+        images[split], split, output_dir, (shards or {}).get(split), seed, classes, texts,
+        resize_shorter_side, quality)]
+    totals = _run(jobs, num_processes, log)
+    return _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log)
+
+
+def _finished(output_dir, plan):
+    """dataset_info.json of a folder finished by the same plan; else None, with the plan noted there.
+
+    Raises: ValueError when the folder is another plan's.
+    """
+    parts_dir = os.path.join(output_dir, PARTS_DIR)
+    plan_path = os.path.join(parts_dir, 'plan.json')
+    info = read_info(output_dir)
+    known = info['plan'] if info else None
+    if not info and os.path.exists(plan_path):
+        with open(plan_path, encoding='utf-8') as file:
+            known = json.load(file)
+    if known not in (None, plan):
+        raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
+                         '--output_dir or delete it.')
+    if info:
+        shutil.rmtree(parts_dir, ignore_errors=True)
+        return info
+    os.makedirs(parts_dir, exist_ok=True)
+    _write_json(plan_path, plan)
+    return None
+
+
+def list_images(input_dir):
+    """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder."""
+    found, classes = {}, set()
+    for folder, split in SPLITS.items():
+        root = os.path.join(input_dir, folder)
+        if not os.path.isdir(root):
+            continue
+        names = sorted(name for name in os.listdir(root) if os.path.isdir(os.path.join(root, name)))
+        found.setdefault(split, []).extend((root, name) for name in names)
+        classes.update(names)
+    if 'train' not in found:
+        raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
+    labels = {name: number for number, name in enumerate(sorted(classes), 1)}
+    bad = [name for name in labels if not name.isprintable()]
+    if bad:
+        raise ValueError(f'class folder {bad[0]!r} has control characters in its name; rename it.')
+    images = {split: [(os.path.join(root, name, file), labels[name]) for root, name in folders
+                      for file in sorted(os.listdir(os.path.join(root, name)))
+                      if not file.startswith('.') and os.path.isfile(os.path.join(root, name, file))]
+              for split, folders in found.items()}
+    for split, listed in images.items():
+        if not listed:
+            raise ValueError(f'{input_dir!r} has no images for the split {split}.')
+    return labels, images
+
+
+def read_texts(path, classes):
+    """{class folder: readable name} from a file of `folder name` lines; folders' names where none is."""
+    texts = {}
+    if path:
+        try:
+            with open(path, encoding='utf-8') as file:
+                texts = dict(line.strip().split(None, 1) for line in file if len(line.split()) > 1)
+        except OSError as error:
+            raise ValueError(f'cannot read --synset_names={path}: {error.strerror}.') from error
+        missing = sorted(set(classes) - set(texts))
+        if missing:
+            raise ValueError(f"{path} has no line for {', '.join(missing[:5])}; needed is a line 'folder name' "
+                             'for every class.')
+    return {name: texts.get(name, name) for name in classes}
+
+
+def _fingerprint(input_dir, images):
+    digest = hashlib.sha256()
+    for split in sorted(images):
+        for path, label in images[split]:
+            digest.update(f'{split}\0{os.path.relpath(path, input_dir)}\0{label}\0{os.path.getsize(path)}\n'.encode())
+    return digest.hexdigest()
+
+
+def _shards(images, split, output_dir, count, seed, classes, texts, resize_shorter_side, quality):
+    count = count or -(-len(images) // IMAGES_A_SHARD)
+    if not 1 <= count <= len(images):
+        raise ValueError(f'{count} shards for the {len(images)} images of {split}; it must be 1 to that many.')
+    order = np.random.Philox(key=np.array([seed, len(split)], np.uint64)).random_raw(len(images)).argsort(kind='stable')
+    for number, chosen in enumerate(np.array_split(order, count)):
+        name = f'{split}-{number:05d}-of-{count:05d}'
+        yield shard_writer.Shard(os.path.join(output_dir, name), os.path.join(output_dir, PARTS_DIR, name + '.npz'), split,
+                                              tuple(images[index] for index in chosen), tuple(classes),
+                                 tuple(texts.values()), resize_shorter_side, quality)
+
+
+def _run(jobs, num_processes, log):
+    """The Totals over all shards; writes those that no earlier run finished."""
+    todo, totals = [], Totals()
+    for job in jobs:
+        part = shard_writer.read_part(job)
+        if part is None:
+            todo.append(job)
+        else:
+            totals.add(job, part)
+    if len(todo) < len(jobs):
+        log(f'{len(jobs) - len(todo)} of {len(jobs)} shards are there already.')
+    progress = Progress(sum(len(job.images) for job in todo), 'images', log)
+    context = multiprocessing.get_context('spawn')  # TensorFlow does not survive a fork
+    counter = context.Value('q', 0)
+    workers = min(num_processes or os.cpu_count() or 1, max(1, len(todo)))
+    with concurrent.futures.ProcessPoolExecutor(workers, context, shard_writer.set_counter, (counter,)) as pool:
+        pending = {pool.submit(shard_writer.write_shard, job): job for job in todo}
+        while pending:
+            done, _ = concurrent.futures.wait(pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                totals.add(pending.pop(future), future.result())
+            progress.update(counter.value)
+    progress.finish()
+    return totals
+
+
+class Totals:
+    """Sums over shards. They are whole numbers below 2^53, so the order of adding does not matter."""
+
+    def __init__(self):
+        self.counts, self.unreadable = collections.Counter(), []
+        self.image_sum, self.product_sum = np.zeros([256, 256, 3]), np.zeros([3, 3])
+
+    def add(self, job, part):
+        self.counts[job.split] += part.written
+        self.unreadable += part.unreadable
+        self.image_sum += part.image_sum
+        self.product_sum += part.product_sum
+
+    def statistics(self):
+        """(mean image, mean RGB, eigenvalues ascending, eigenvectors as columns) of the training images."""
+        mean_image = self.image_sum / self.counts['train']
+        mean_rgb = mean_image.mean((0, 1))
+        pixels = self.counts['train'] * mean_image[..., 0].size
+        covariance = self.product_sum / pixels - np.outer(mean_rgb, mean_rgb)
+        return mean_image, mean_rgb, *np.linalg.eigh(covariance)
+
+
+def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
+    for path, reason in sorted(totals.unreadable):
+        log(f'unreadable: {path!r}: {reason}')
+    if totals.unreadable and not skip_unreadable:
+        raise ValueError(f'{len(totals.unreadable)} images cannot be read (listed above); repair or remove them, '
+                         'or leave them out with --skip_unreadable.')
+    if not totals.counts['train']:
+        raise ValueError('no training image can be read.')
+    mean_image, mean_rgb, eigenvalues, eigenvectors = totals.statistics()
+    np.save(os.path.join(output_dir, MEAN_IMAGE_FILE), mean_image.astype(np.float32))
+    with open(os.path.join(output_dir, 'labels.txt'), 'w', encoding='utf-8') as file:
+        file.writelines(f'{label}:{name}\n' for name, label in classes.items())
+    info = {
+        'format': 'slim', 'counts': dict(sorted(totals.counts.items())), 'unreadable': len(totals.unreadable),
+        'num_classes': len(classes), 'class_names': [plan['texts'][name] for name in classes], 'label_base': 1,
+        'mean_rgb': mean_rgb.tolist(), 'mean_image': MEAN_IMAGE_FILE,
+        'rgb_covariance_eigenvalues': eigenvalues.tolist(),
+        'rgb_covariance_eigenvectors': eigenvectors.tolist(), 'plan': plan}
+    _write_json(os.path.join(output_dir, INFO_FILE), info)
+    shutil.rmtree(os.path.join(output_dir, PARTS_DIR))
+    log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
+        + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
+        f'Next: python train_image_classifier.py --dataset_dir={output_dir}')
+    return info
+
+
+def _write_json(path, contents):
+    with open(path + '.partial', 'w', encoding='utf-8') as file:
+        json.dump(contents, file, indent=1)
+    os.replace(path + '.partial', path)
+
+
+def _define_flags():
+    flags.DEFINE_string('input_dir', None, 'Folder with train/<class>/* and val/<class>/*.', required=True)
+    flags.DEFINE_string('output_dir', None, 'Folder for the records.', required=True)
+    flags.DEFINE_integer('seed', 0, 'Of the shuffle.', lower_bound=0)
+    flags.DEFINE_integer('train_shards', None, 'Training files; default: 1,252 images each.', lower_bound=1)
+    flags.DEFINE_integer('validation_shards', None, 'The same for validation.', lower_bound=1)
+    flags.DEFINE_integer('resize_shorter_side', None, 'Shrink images to this shorter side in pixels; '
+                         '256 keeps all that training at 224 sees.', lower_bound=1)
+    flags.DEFINE_integer('quality', 95, 'Quality of JPEGs that are written anew.', 1, 100)
+    flags.DEFINE_bool('skip_unreadable', False, 'Leave unreadable images out instead of failing.')
+    flags.DEFINE_string('synset_names', None, "File of lines 'class-folder readable name'.")
+    flags.DEFINE_integer('num_processes', None, 'Default: one a core.', lower_bound=1)
+
+
+def main(_):
+    shards = {'train': FLAGS.train_shards, 'validation': FLAGS.validation_shards}
+    try:
+        build(FLAGS.input_dir, FLAGS.output_dir, seed=FLAGS.seed, quality=FLAGS.quality,
+              shards={split: count for split, count in shards.items() if count},
+              resize_shorter_side=FLAGS.resize_shorter_side, skip_unreadable=FLAGS.skip_unreadable,
+              synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes)
+    except (ValueError, OSError) as error:
+        sys.exit(f'build_tfrecords: {error}')
+
+
+if __name__ == '__main__':
+    _define_flags()
+    app.run(main)

@@ -1,0 +1,241 @@
+"""Folders of records, recognised by looking: slim's and Model Garden's shards, TFDS, this project's own.
+
+`open_dataset` answers with a Dataset: every example by its position, labels 0..N-1.
+"""
+import dataclasses
+import glob
+import json
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from alexnet_tf import records
+
+INFO_FILE = 'dataset_info.json'
+SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
+_CHECKED = 4096  # records looked at before the first step, spread over all shards
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """One split of labelled images.
+
+    image_key, label_key: features of a record. label_base: the label of the first class in the records.
+    labels_offset: what is subtracted from a record's label. num_classes, class_names: after that.
+    info: the statistics that build_tfrecords wrote (mean_rgb, …), or {}.
+    """
+    folder: str
+    split: str
+    index: records.Index
+    image_key: str
+    label_key: str
+    labels_offset: int
+    class_names: tuple
+    info: dict
+
+    def __len__(self):
+        return len(self.index)
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    def example(self, position):
+        """(encoded image, label 0..num_classes-1) of one record.
+
+        Raises: ValueError naming file and record: damaged, a key missing, the label out of range.
+        """
+        where = self.index.where(position)
+        features = _parse(records.read_record(self.index, position), where)
+        label = _label(features, self.label_key, where) - self.labels_offset
+        if not 0 <= label < self.num_classes:
+            raise ValueError(
+                f'{where}: label {label + self.labels_offset} less labels_offset {self.labels_offset} is '
+                f'{label}; labels must then be 0 to {self.num_classes - 1}. Correct --labels_offset, '
+                'labels.txt or the records.')
+        image = features[self.image_key].bytes_list.value if self.image_key in features else ()
+        if len(image) != 1 or not image[0]:
+            raise ValueError(f'{where}: no image under {self.image_key!r}; it has {_keys(features)}.')
+        return image[0], label
+
+
+def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None):
+    """Opens one split of a folder of records.
+
+    Args:
+      folder: of slim's or Model Garden's shards (`train-00000-of-01024`), of this project's
+        build_tfrecords, or of tensorflow-datasets (also its parent, if it has one version).
+      split: 'train', 'validation', …, as in the files' names.
+      labels_offset: subtracted from labels and from their number, as in slim (where 0 keeps label 0,
+        "background", as a class of its own); None: so that the first class becomes 0.
+      default_num_classes: used where the folder doesn't say how many classes there are.
+
+    Raises: ValueError with the file, the record and what to do, for all that does not fit.
+    """
+    if not os.path.isdir(folder):
+        raise ValueError(f'the dataset folder {folder!r} does not exist; give one with TFRecord shards, or '
+                         'make one: python -m alexnet_tf.build_tfrecords.')
+    tfds_folder = _tfds_folder(folder)
+    if tfds_folder:
+        dataset = _open_tfds(tfds_folder, split, labels_offset)
+    else:
+        dataset = _open_shards(folder, split, labels_offset, default_num_classes)
+    for position in _spread(dataset.index):
+        dataset.example(position)
+    return dataset
+
+
+def _open_shards(folder, split, labels_offset, default_num_classes):
+    index = records.index_files(_shards(folder, split))
+    info = read_info(folder)
+    if info and split in info['counts'] and info['counts'][split] != len(index):
+        raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its {INFO_FILE} says '
+                         f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
+    names, base = _described_labels(folder, info)
+    if base is None:
+        base = _label_base(index, len(names) if names else default_num_classes)
+    if names is None:
+        if default_num_classes is None:
+            raise ValueError(f'{folder} does not say how many classes it has; put a labels.txt there '
+                             "(a line 'label:name' a class).")
+        names = tuple(str(label) for label in range(base, base + default_num_classes))
+    if labels_offset is None:
+        labels_offset = base
+    if labels_offset < base:  # slim's 1001 classes
+        names = tuple(['background'] + [str(label) for label in range(1, base)])[labels_offset:] + names
+    return Dataset(folder, split, index, 'image/encoded', 'image/class/label', labels_offset,
+                   names[max(0, labels_offset - base):], info or {})
+
+
+def _shards(folder, split):
+    """Paths of all shards of a split, in order; none may be missing."""
+    pattern = f'{split}-[0-9]*-of-[0-9]*'
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), pattern))
+                   or glob.glob(os.path.join(glob.escape(folder), split, pattern)))  # Model Garden
+    if not paths:
+        found = {match[1] for name in os.listdir(folder) if (match := re.match(r'(.+)-\d+-of-\d+$', name))}
+        raise ValueError(f'{folder} has no shards {split}-00000-of-…; '
+                         + (f'splits there: {", ".join(sorted(found))}.' if found else
+                            'make some with python -m alexnet_tf.build_tfrecords.'))
+    totals = {path.rsplit('-', 1)[1] for path in paths}
+    wanted = {f'{split}-{number:05d}-of-{total}' for total in totals for number in range(int(total))}
+    missing = sorted(wanted - {os.path.basename(path) for path in paths})
+    if missing:
+        raise ValueError(f'{folder} lacks {len(missing)} of {len(wanted)} shards: {", ".join(missing[:3])}'
+                         f'{" …" if len(missing) > 3 else ""}.')
+    return paths
+
+
+def read_info(folder):
+    """What build_tfrecords wrote about a folder, or None."""
+    path = os.path.join(folder, INFO_FILE)
+    if not os.path.exists(path):
+        return None
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(f'cannot read {path}: {error}') from error
+
+
+def _described_labels(folder, info):
+    """(class names, label base) by the folder's own description; None for what it does not say."""
+    if info:
+        return tuple(info['class_names']), info['label_base']
+    path = os.path.join(folder, 'labels.txt')
+    if not os.path.exists(path):
+        return None, None
+    labels = {}
+    with open(path, encoding='utf-8') as file:
+        for line in file.read().splitlines():
+            label, separator, name = line.partition(':')
+            if not separator or not label.strip().isdigit():
+                raise ValueError(f"{path}: line {line!r} is not of the form 'label:name'.")
+            labels[int(label)] = name.strip()
+    if labels.get(0) == 'background':
+        del labels[0]
+    base = min(labels, default=0)
+    if not labels or sorted(labels) != list(range(base, base + len(labels))):
+        raise ValueError(f'{path}: labels must be consecutive numbers.')
+    return tuple(labels[label] for label in sorted(labels)), base
+
+
+def _label_base(index, num_classes):
+    """0 or 1, from the records: which of label 0 and label num_classes occurs."""
+    labels = [_label(_parse(records.read_record(index, position), index.where(position)),
+                     'image/class/label', index.where(position)) for position in _spread(index)]
+    if min(labels) == 0:
+        return 0
+    if max(labels) == num_classes:
+        return 1
+    raise ValueError(f'the labels of {len(labels)} records are {min(labels)} to {max(labels)}, which does not '
+                     'tell whether the first class is 0 or 1; say it with --labels_offset=0 or 1, or put a '
+                     "labels.txt beside the shards (a line 'label:name' a class).")
+
+
+def _spread(index):
+    """Positions of up to _CHECKED records: the first ones of every shard."""
+    each = -(-_CHECKED // len(index.files))
+    ends = np.append(index.first[1:], len(index))
+    return [position for first, end in zip(index.first, ends) for position in range(first, min(end, first + each))]
+
+
+def _parse(record, where):
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except Exception as error:  # protobuf's DecodeError is not in TensorFlow's public API
+        raise ValueError(f'{where} is not a tf.train.Example.') from error
+
+
+def _label(features, key, where):
+    label = features[key].int64_list.value if key in features else ()
+    if len(label) != 1:
+        raise ValueError(f'{where}: no integer label under {key!r}; it has {_keys(features)}.')
+    return label[0]
+
+
+def _keys(features):
+    return ', '.join(sorted(features)) or 'no keys'
+
+
+def _tfds_folder(folder):
+    """The folder itself, or its only subfolder, that tensorflow-datasets wrote; None if there is none."""
+    if os.path.exists(os.path.join(folder, 'features.json')):
+        return folder
+    versions = sorted(os.path.dirname(path)
+                      for path in glob.glob(os.path.join(glob.escape(folder), '*', 'features.json')))
+    if len(versions) > 1:
+        raise ValueError(f'{folder} holds several datasets; give one of {", ".join(versions)}.')
+    return versions[0] if versions else None
+
+
+def _open_tfds(folder, split, labels_offset):
+    import tensorflow_datasets as tfds  # here, since only these folders need it
+    builder = tfds.builder_from_directory(folder)
+    if split not in builder.info.splits:
+        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}; choose one '
+                         'with --dataset_split_name.')
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
+                         'Convert it: tfds.convert_format.')
+    features = builder.info.features
+    image_key = _only_feature(features, tfds.features.Image, folder)
+    label_key = _only_feature(features, tfds.features.ClassLabel, folder)
+    split_info = builder.info.splits[split]
+    index = records.index_files([os.fspath(path) for path in split_info.filepaths])
+    if len(index) != split_info.num_examples:
+        raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
+                         f'{split_info.num_examples}; shards are missing or were exchanged.')
+    offset = labels_offset or 0
+    return Dataset(folder, split, index, image_key, label_key, offset,
+                   tuple(features[label_key].names)[max(offset, 0):], {})
+
+
+def _only_feature(features, kind, folder):
+    keys = [key for key, feature in features.items() if isinstance(feature, kind)]
+    if len(keys) != 1:
+        raise ValueError(f'{folder} has {len(keys)} features of type {kind.__name__}, needed is one: it is no '
+                         'dataset of labelled images.')
+    return keys[0]

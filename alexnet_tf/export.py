@@ -1,0 +1,83 @@
+"""A SavedModel for serving: images or encoded images in, classes out; preprocessing inside.
+
+    python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=exported
+"""
+import os
+import sys
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+import tensorflow as tf  # noqa: E402
+from absl import app, flags  # noqa: E402
+
+from alexnet_tf import inference, preprocessing  # noqa: E402
+
+FLAGS = flags.FLAGS
+
+
+class Served(tf.Module):
+    """The network with its preprocessing; see `export` for the signatures."""
+
+    def __init__(self, loaded):
+        super().__init__()
+        self._model, self._size = loaded.model, loaded.spec.image_size
+        self._mean = tf.constant(loaded.mean)
+        self._class_names = tf.constant(loaded.spec.class_names)
+
+    def signatures(self):
+        size = self._size
+        return {
+            'serving_default': tf.function(self._serve, input_signature=[
+                tf.TensorSpec([None, size, size, 3], tf.float32, 'images')]),
+            'serve_bytes': tf.function(self._serve_bytes, input_signature=[
+                tf.TensorSpec([None], tf.string, 'image_bytes')])}
+
+    def _serve(self, images):
+        logits = self._model(preprocessing.subtract_mean(images, self._mean), training=False)
+        logits = tf.cast(logits, tf.float32)
+        classes = tf.argmax(logits, 1)
+        return {'logits': logits, 'probabilities': tf.nn.softmax(logits), 'classes': classes,
+                'class_names': tf.gather(self._class_names, classes)}
+
+    def _serve_bytes(self, image_bytes):
+        side = preprocessing.square_side(self._size)
+        squares = tf.map_fn(
+            lambda encoded: preprocessing.evaluation_image(encoded, size=self._size), image_bytes,
+            fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8))
+        return self._serve(preprocessing.central_crop(squares, self._size))
+
+
+def export(loaded, output_dir):
+    """Writes a SavedModel that needs nothing but TensorFlow.
+
+    Signatures: serving_default (images: float32 [batch, 224, 224, 3], RGB 0..255) and serve_bytes
+    (image_bytes: strings [batch], encoded images of any size; centre view). Both give logits and
+    probabilities (float32 [batch, classes]), classes (int64 [batch]) and class_names (strings [batch]).
+
+    Raises: ValueError when output_dir holds something already.
+    """
+    if os.path.exists(output_dir) and (not os.path.isdir(output_dir) or os.listdir(output_dir)):
+        raise ValueError(f'--output_dir={output_dir} exists and is not empty; choose another or delete it.')
+    module = Served(loaded)
+    tf.saved_model.save(module, output_dir, signatures=module.signatures())
+
+
+def _define_flags():
+    flags.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
+    flags.DEFINE_string('output_dir', None, 'Folder for the SavedModel.', required=True)
+    flags.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
+
+
+def main(_):
+    try:
+        loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
+        export(loaded, FLAGS.output_dir)
+    except (ValueError, OSError) as error:
+        sys.exit(f'export: {error}')
+    print(f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to {FLAGS.output_dir}: '
+          'signatures serving_default (images) and serve_bytes (image_bytes).')
+
+
+if __name__ == '__main__':
+    _define_flags()
+    app.run(main)

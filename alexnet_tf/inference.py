@@ -1,0 +1,76 @@
+"""From a checkpoint to a model that can score: what evaluation and export begin with."""
+import dataclasses
+import os
+
+import numpy as np
+import tf_keras
+
+from alexnet_tf import checkpoints, models, preprocessing
+from nets import checkpoints as named
+from nets import nets_factory
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A model with trained weights. mean: float32 [3] or [side, side, 3]."""
+    model: tf_keras.Model
+    spec: models.Spec
+    mean: np.ndarray
+    checkpoint: str
+    step: int
+
+
+def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, image_size=None, dtype=None):
+    """Loads a checkpoint of this project, or of slim by its variables' names.
+
+    Args:
+      checkpoint_path: a file, or a folder (its latest).
+      model_name, class_names, mean_rgb: for checkpoints without a model.json (in their folder or the one
+        above). class_names None: numbers. mean_rgb None: ImageNet's.
+      image_size: pixels; None: the size of training.
+      dtype: Keras policy; None: float32.
+
+    Raises: ValueError when there is no checkpoint, or it is of another network.
+    """
+    checkpoint = checkpoints.find(checkpoint_path)
+    if not checkpoint:
+        raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; train one with '
+                         'train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder.')
+    folder, spec = _find_spec(checkpoint)
+    if spec and model_name not in (None, spec.model_name):
+        raise ValueError(f'--model_name={model_name}, but {checkpoint} is of {spec.model_name} by its '
+                         f'{models.MODEL_FILE}; leave the flag out.')
+    if not spec:
+        spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb)
+    mean = models.load_mean(spec, folder)
+    if image_size and image_size != spec.image_size:
+        if mean.ndim == 3:
+            raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
+                             f'be evaluated at {image_size}.')
+        spec = dataclasses.replace(spec, image_size=image_size)
+    model = models.build(spec, dtype=dtype)
+    named.load_slim_checkpoint(model, checkpoint)
+    return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
+
+
+def _find_spec(checkpoint):
+    """(folder, Spec) of the model.json beside a checkpoint or, for best/, above it; else (folder, None)."""
+    folder = os.path.dirname(os.path.abspath(checkpoint))
+    for candidate in (folder, os.path.dirname(folder)):
+        spec = models.read_spec(candidate)
+        if spec:
+            return candidate, spec
+    return folder, None
+
+
+def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
+    if not model_name:
+        raise ValueError(f'there is no {models.MODEL_FILE} beside {checkpoint}; say which network it is of with '
+                         f'--model_name ({", ".join(sorted(nets_factory.networks_map))}).')
+    nets_factory.check_name(model_name)
+    shapes = named.read(checkpoint).get_variable_to_shape_map()
+    biases = f'{model_name}/fc8/biases'
+    if biases not in shapes:
+        raise ValueError(f'{checkpoint} has no variable {biases}; is it of {model_name}?')
+    names = class_names or tuple(map(str, range(shapes[biases][0])))
+    return models.Spec(model_name, 224, tuple(names), tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB))

@@ -1,0 +1,62 @@
+"""What a run writes about itself: metrics.jsonl, and the same for TensorBoard."""
+import json
+import os
+
+import tensorflow as tf
+
+METRICS_FILE = 'metrics.jsonl'
+
+
+class MetricsLog:
+    """Appends rows to folder/metrics.jsonl and to TensorBoard's event files beside it.
+
+    A row: {"kind": "train" | "validation", "step": …, value name: value, …}. Rows behind `start_step`,
+    of a run that was cut off after its last checkpoint, are taken out: the run writes them again.
+    """
+
+    def __init__(self, folder, start_step, flush_secs=30):
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, METRICS_FILE)
+        kept = [row for row in read(folder) if row['step'] <= start_step]
+        with open(path + '.partial', 'w', encoding='utf-8') as file:
+            file.writelines(json.dumps(row) + '\n' for row in kept)
+        os.replace(path + '.partial', path)
+        self._file = open(path, 'a', encoding='utf-8')
+        self._events = tf.summary.create_file_writer(folder, flush_millis=1000 * flush_secs)
+
+    def write(self, kind, step, **values):
+        """kind: 'train' or 'validation'; values: floats by name."""
+        self._file.write(json.dumps({'kind': kind, 'step': step, **values}) + '\n')
+        self._file.flush()
+        write_scalars(self._events, step, {f'{kind}/{name}': value for name, value in values.items()})
+
+    def close(self):
+        self._file.close()
+        self._events.close()
+
+
+def write_scalars(writer, step, values):
+    """Writes {name: float} for TensorBoard.
+
+    tf.summary.scalar is TensorBoard's code, which need not be installed; this makes the same events.
+    """
+    kinds = tf.compat.v1.SummaryMetadata
+    metadata = kinds(plugin_data=kinds.PluginData(plugin_name='scalars'))
+    with writer.as_default():
+        for name, value in values.items():
+            tf.summary.write(name, tf.constant(value, tf.float32), step, metadata)
+
+
+def read(folder):
+    """The rows of a folder's metrics.jsonl, without a last line that was not written to its end."""
+    path = os.path.join(folder, METRICS_FILE)
+    if not os.path.exists(path):
+        return []
+    rows = []
+    with open(path, encoding='utf-8') as file:
+        for line in file:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break  # cut off by a kill; what follows cannot be whole either
+    return rows

@@ -1,0 +1,172 @@
+"""From encoded images to what the network sees; training and evaluation side by side.
+
+Steps on single images run inside tf.data and end in uint8; steps on batches (colour noise, mean) run
+inside the train or evaluation step. All random steps are pure functions of a seed.
+
+The paper's section 2 and 4.1; alternatives as in the original 2012 program are named where they differ.
+"""
+import tensorflow as tf
+
+# ImageNet's, for folders without statistics of their own, 0..255: mean and standard deviations from the
+# authors' own metadata (deviations along the axes below), axes as columns as commonly published.
+IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
+IMAGENET_EIGENVALUES = (121.7801 ** 2, 37.0939 ** 2, 19.7208 ** 2)
+IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+# --- training and evaluation, side by side: the difference is the augmentation ---------------------
+
+
+def training_image(encoded, seed, *, size=224):
+    """Decode, a random crop out of the central square, a random mirror.
+
+    Args:
+      encoded: string [], a JPEG (or PNG, GIF, BMP) image.
+      seed: int [2], all that crop and mirror depend on.
+      size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
+
+    Returns: uint8 [size, size, 3].
+    """
+    image = decode(encoded)
+    offsets = square_side(size) - size + 1  # 33 for 224; the paper's "2048" is 32 * 32 * 2
+    corner = tf.random.stateless_uniform([2], _stream(seed, 1), 0, offsets, tf.int32)
+    image = resized_square(image, square_side(size), corner=corner, size=size)
+    return mirror(image, tf.random.stateless_uniform([], _stream(seed, 2)) < 0.5)
+
+
+def evaluation_image(encoded, *, size=224):
+    """Decode, the central square, of which `views` takes crops.
+
+    Returns: uint8 [side, side, 3], side = square_side(size).
+    """
+    return resized_square(decode(encoded), square_side(size))
+
+
+def training_batch(images, mean, seed, *, noise_axes=None, first_row=0, rows=None):
+    """Subtracts the mean and adds colour noise.
+
+    Args:
+      images: uint8 [batch, size, size, 3]. mean: see `subtract_mean`.
+      seed: int [2]; noise_axes, first_row, rows: see `add_colour_noise`; None: no noise.
+
+    Returns: float32 [batch, size, size, 3].
+    """
+    images = subtract_mean(images, mean)
+    if noise_axes is None:
+        return images
+    return add_colour_noise(images, seed, noise_axes, first_row=first_row, rows=rows)
+
+
+# --- the steps -------------------------------------------------------------------------------------
+
+
+def square_side(size):
+    """Side of the square from which crops of `size` are taken: 256 for 224, in proportion else."""
+    return round(size * 256 / 224)
+
+
+def decode(encoded):
+    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG, GIF or BMP image."""
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')
+
+
+def resized_square(image, side, *, corner=(0, 0), size=None):
+    """Resizes the shorter side to `side`, takes the central square, and of that one crop.
+
+    Only the crop's pixels are computed. Triangle filter, widened when shrinking (antialias), with
+    half-pixel centres: the numbers of tf.image.resize(antialias=True), rounded to whole grey levels.
+
+    Args:
+      image: uint8 [height, width, 3].
+      corner: int [2], top and left of the crop within the square. size: its side; None: the square.
+
+    Returns: uint8 [size, size, 3].
+    """
+    size = size or side
+    shape = tf.shape(image)[:2]
+    shorter = tf.reduce_min(shape)
+    resized = (2 * shape * side + shorter) // (2 * shorter)  # the longer side in proportion, rounded
+    origin = (resized - side) // 2 + corner
+    crop = tf.raw_ops.ScaleAndTranslate(
+        images=image[tf.newaxis], size=[size, size],
+        scale=tf.cast(resized, tf.float32) / tf.cast(shape, tf.float32),
+        translation=-tf.cast(origin, tf.float32), kernel_type='triangle', antialias=True)[0]
+    return tf.ensure_shape(tf.cast(tf.round(crop), tf.uint8), [size, size, 3])
+
+
+def mirror(image, mirrored):
+    """The image [height, width, 3], left and right exchanged where the boolean scalar says so."""
+    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def subtract_mean(images, mean):
+    """float32 images [batch, size, size, 3] less the mean.
+
+    Args:
+      mean: float32 [3] (mean RGB, 0..255), or [side, side, 3], the mean image, of which the central
+        part is subtracted from every crop, wherever the crop was (so the original program).
+    """
+    mean = tf.convert_to_tensor(mean, tf.float32)
+    if mean.shape.rank == 3:
+        mean = central_crop(mean, images.shape[1])
+    return tf.cast(images, tf.float32) - mean
+
+
+def central_crop(images, size):
+    """The central size x size pixels of [..., height, width, channels]."""
+    top, left = (images.shape[-3] - size) // 2, (images.shape[-2] - size) // 2
+    return images[..., top:top + size, left:left + size, :]
+
+
+def add_colour_noise(images, seed, axes, *, first_row=0, rows=None):
+    """Adds to all pixels of an image one draw along the principal axes of the training set's RGB.
+
+    Args:
+      images: float32 [batch, height, width, 3], 0..255.
+      seed: int [2]. first_row, rows: the images are rows first_row… of a batch of `rows` (a replica's
+        share of the batch gets the draws of the whole); None: all of it.
+      axes: float32 [3, 3]; row i is the unit vector of axis i times the noise's standard deviation along
+        it in grey levels (`noise_axes`).
+    """
+    batch = tf.shape(images)[0]
+    draws = tf.random.stateless_normal([batch if rows is None else rows, 3], _stream(seed, 3))
+    noise = tf.matmul(draws[first_row:first_row + batch], tf.convert_to_tensor(axes, tf.float32))
+    return images + noise[:, tf.newaxis, tf.newaxis, :]
+
+
+def noise_axes(eigenvalues, eigenvectors, scale=0.1):
+    """The `axes` of `add_colour_noise` from the covariance of RGB over the training set.
+
+    Args:
+      eigenvalues: [3], variances in squared grey levels. eigenvectors: [3, 3], column i belongs to value i.
+      scale: standard deviation of the draws; the paper's 0.1. The paper multiplies by eigenvalues, which
+        at 0..255 would be noise of a thousand grey levels; the original program took their square
+        roots, and so does this.
+
+    Returns: float32 [3, 3].
+    """
+    deviations = tf.sqrt(tf.convert_to_tensor(eigenvalues, tf.float32))
+    return scale * deviations[:, tf.newaxis] * tf.transpose(tf.convert_to_tensor(eigenvectors, tf.float32))
+
+
+def views(images, size, num_views):
+    """The crops that are scored: the centre, or ten as in the original program.
+
+    Args:
+      images: [batch, side, side, 3].
+      num_views: 1, or 10: top left, top right, centre, bottom left, bottom right, then their mirrors.
+
+    Returns: a list of num_views tensors [batch, size, size, 3].
+    """
+    if num_views == 1:
+        return [central_crop(images, size)]
+    if num_views != 10:
+        raise ValueError(f'views is {num_views}; it must be 1 (centre) or 10 (corners, centre, mirrors).')
+    far = images.shape[1] - size
+    five = [images[:, :size, :size], images[:, :size, far:], central_crop(images, size),
+            images[:, far:, :size], images[:, far:, far:]]
+    return five + [tf.reverse(view, [2]) for view in five]
+
+
+def _stream(seed, number):
+    """A seed of its own for each random step."""
+    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

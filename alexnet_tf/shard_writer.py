@@ -1,0 +1,127 @@
+"""One shard of build_tfrecords, written in a process of its own."""
+import contextlib
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from alexnet_tf import preprocessing
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """What one process turns into one file. images: (path, label from 1) in order."""
+    path: str
+    part: str
+    split: str
+    images: tuple
+    class_names: tuple
+    texts: tuple
+    resize_shorter_side: int | None
+    quality: int
+
+
+@dataclasses.dataclass
+class Part:
+    """What a finished shard leaves: counts, unreadable images, sums over the central 256x256 squares."""
+    written: int
+    unreadable: list
+    image_sum: np.ndarray  # float64 [256, 256, 3]
+    product_sum: np.ndarray  # float64 [3, 3], sum of the outer products of all pixels
+
+
+_counter = None  # images done by all processes, for the progress line
+
+
+def set_counter(counter):
+    """Called once in each process."""
+    global _counter
+    _counter = counter
+
+
+def write_shard(shard):
+    """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part."""
+    tf.config.set_visible_devices([], 'GPU')
+    part = Part(0, [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
+    temporary = shard.path + '.partial'
+    with tf.io.TFRecordWriter(temporary) as writer:
+        for path, label in shard.images:
+            try:
+                encoded, square, shape = read_image(path, shard.resize_shorter_side, shard.quality)
+            except (OSError, tf.errors.OpError, ValueError) as error:
+                part.unreadable.append((path, getattr(error, 'message', str(error)).splitlines()[0]))
+            else:
+                writer.write(example(shard, encoded, shape, path, label).SerializeToString())
+                _add(part, square, shard.split)
+            with _counter.get_lock():
+                _counter.value += 1
+    os.replace(temporary, shard.path)
+    _write_part(shard, part)
+    return part
+
+
+def read_image(path, resize_shorter_side, quality):
+    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of an image file.
+
+    The file's own bytes where they are an RGB JPEG that need not shrink.
+    """
+    with open(path, 'rb') as file:
+        encoded = file.read()
+    if not encoded:
+        raise ValueError('the file is empty')
+    image = preprocessing.decode(encoded)
+    shorter = min(image.shape[:2])
+    shrink = resize_shorter_side and shorter > resize_shorter_side
+    if shrink:
+        size = [round(side * resize_shorter_side / shorter) for side in image.shape[:2]]
+        image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)
+    if shrink or encoded[:3] != b'\xff\xd8\xff' or tf.io.extract_jpeg_shape(encoded)[2] != 3:
+        encoded = tf.io.encode_jpeg(image, 'rgb', quality).numpy()
+    return encoded, preprocessing.resized_square(image, 256).numpy(), tuple(image.shape[:2])
+
+
+def example(shard, encoded, shape, path, label):
+    """A tf.train.Example of slim's schema, every key (no bounding boxes)."""
+    def integers(*values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def text(value):
+        value = value if isinstance(value, bytes) else value.encode()
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    no_floats = tf.train.Feature(float_list=tf.train.FloatList())
+    return tf.train.Example(features=tf.train.Features(feature={
+        'image/encoded': text(encoded), 'image/format': text('JPEG'), 'image/colorspace': text('RGB'),
+        'image/channels': integers(3), 'image/height': integers(shape[0]), 'image/width': integers(shape[1]),
+        'image/filename': text(os.fsencode(os.path.basename(path))),
+        'image/class/label': integers(label), 'image/class/synset': text(shard.class_names[label - 1]),
+        'image/class/text': text(shard.texts[label - 1]),
+        'image/object/bbox/xmin': no_floats, 'image/object/bbox/xmax': no_floats,
+        'image/object/bbox/ymin': no_floats, 'image/object/bbox/ymax': no_floats,
+        'image/object/bbox/label': integers()}))
+
+
+def read_part(shard):
+    """The Part of a shard that an earlier run finished, or None."""
+    if not os.path.exists(shard.path):
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError), np.load(shard.part) as stored:
+        return Part(int(stored['written']), [tuple(pair) for pair in stored['unreadable'].tolist()],
+                    stored['image_sum'], stored['product_sum'])
+    return None
+
+
+def _write_part(shard, part):
+    temporary = shard.part + '.partial'
+    with open(temporary, 'wb') as file:
+        np.savez(file, written=part.written, unreadable=np.array(part.unreadable, str),
+                 image_sum=part.image_sum, product_sum=part.product_sum)
+    os.replace(temporary, shard.part)
+
+
+def _add(part, square, split):
+    part.written += 1
+    if split == 'train':  # the statistics are those of the training set
+        part.image_sum += square
+        pixels = square.reshape(-1, 3).astype(np.float64)
+        part.product_sum += pixels.T @ pixels

@@ -1,0 +1,211 @@
+"""The training loop: batches -> step -> log -> validation -> checkpoint.
+
+A step depends on (seed, step), the batch and the variables alone, so a run that goes on from a
+checkpoint is bit for bit the run that was never interrupted.
+"""
+import math
+import os
+import time
+
+import tensorflow as tf
+
+from alexnet_tf import checkpoints, evaluation, models, preprocessing, schedules
+from alexnet_tf.metrics import MetricsLog
+from alexnet_tf.progress import duration
+from nets import checkpoints as named
+from nets import ops
+
+
+class State:
+    """All that changes during training: weights, optimizer, step, plateau, the best accuracy."""
+
+    def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None):
+        self.model, self.optimizer = model, optimizer
+        self.weights = named.named_variables(model)
+        names = {variable.ref(): name for name, variable in self.weights.items()}
+        self.trainable = [
+            variable for variable in model.trainable_variables
+            if not trainable_scopes or any(named.in_scope(names[variable.ref()], scope) for scope in trainable_scopes)]
+        if not self.trainable:
+            raise ValueError(f'trainable_scopes {", ".join(trainable_scopes)} fits no variable; there are '
+                             f'{", ".join(sorted(self.weights))}.')
+        optimizer.build(self.trainable)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='global_step')
+        self.best_accuracy = tf.Variable(-1.0, trainable=False, name='best_accuracy')
+        self.plateau = plateau
+
+    def tensors(self):
+        """{name in the checkpoint: variable}."""
+        slots = {f'optimizer/{variable.name.split(":")[0]}': variable for variable in self.optimizer.variables}
+        plateau = self.plateau.variables if self.plateau else {}
+        return self.weights | slots | plateau | {
+            'global_step': self.step, 'best_accuracy': self.best_accuracy}
+
+
+def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore_missing=False, log=print):
+    """Decides what the run starts from, and loads it.
+
+    Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
+    """
+    # 1. Resume: a checkpoint in train_dir goes before everything else, and all of it is loaded.
+    latest = checkpoints.find(train_dir)
+    if latest:
+        named.load(state.tensors(), latest)
+        log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
+                                         'has a checkpoint.' if checkpoint_path else '.'))
+        return int(state.step)
+    # 2. Warm start: the weights of checkpoint_path, less the excluded scopes; step and optimizer are new.
+    if checkpoint_path:
+        source = checkpoints.find(checkpoint_path)
+        if not source:
+            raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; give a file such as '
+                             'model.ckpt-1000 or a folder that has one.')
+        loaded, left = named.load(state.weights, source, exclude_scopes=exclude_scopes,
+                                  ignore_missing=ignore_missing)
+        log(f'Warm start: {len(loaded)} variables from {source}'
+            + (f', initial values for {", ".join(left)}.' if left else '.'))
+        return 0
+    # 3. Fresh start.
+    log(f'Fresh start: no checkpoint in {train_dir}.')
+    return 0
+
+
+def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None, weight_decay=0.0005,
+                    label_smoothing=0.0):
+    """A function from (uint8 images, labels, step) of the whole batch to its mean loss (before the update).
+
+    Each replica of `strategy` works on its share of the rows; the sum of their gradients is that of the
+    mean loss over the whole batch. `weight_decay * w` is added to the gradients of weights, not biases.
+    """
+    replicas = strategy.num_replicas_in_sync
+    share = batch_size // replicas
+    classes = state.model.output_shape[-1]
+
+    def losses(logits, labels):
+        if not label_smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        targets = tf.one_hot(labels, classes, 1 - label_smoothing) + label_smoothing / classes
+        return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+
+    def replica_step(images, labels, step):
+        first_row = tf.distribute.get_replica_context().replica_id_in_sync_group * share
+        rows = {'first_row': first_row, 'rows': batch_size}
+        seeds = tf.stack([tf.constant(seed, tf.int64), step])
+        images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, **rows)
+        with ops.dropout_draws(seeds, **rows), tf.GradientTape() as tape:
+            logits = tf.cast(state.model(images, training=True), tf.float32)
+            loss = tf.reduce_sum(losses(logits, labels)) / batch_size
+        gradients = tape.gradient(loss, state.trainable)
+        gradients = [gradient + weight_decay / replicas * variable
+                     if weight_decay and variable.name.endswith('weights:0') else gradient
+                     for gradient, variable in zip(gradients, state.trainable)]
+        state.optimizer.apply_gradients(zip(gradients, state.trainable))
+        return loss
+
+    def split(tensor):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.split(tensor, replicas)[context.replica_id_in_sync_group])
+
+    @tf.function(autograph=False)
+    def distributed_step(images, labels, step):
+        per_replica = strategy.run(replica_step, (images, labels, step))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+
+    if replicas == 1:
+        return tf.function(replica_step, autograph=False)
+    return lambda images, labels, step: distributed_step(split(images), split(labels), step)
+
+
+def train(state, train_step, batches, *, train_dir, rate, batch_size, num_examples, max_steps,
+          validate=None, validate_every=0, log_every=10, save_secs=600, summary_secs=30, log=print):
+    """Trains from state.step to max_steps.
+
+    Args:
+      batches: iterable of (images, labels), beginning with batch number state.step.
+      rate: step -> learning rate.
+      validate: () -> evaluation.Result; called every validate_every steps and at the end; or None.
+      log_every: steps between progress lines and rows of metrics.jsonl.
+      save_secs: seconds between checkpoints; one is written after each validation and at the end too.
+
+    Returns: the last evaluation.Result, or None.
+
+    Raises: ValueError when the loss is not finite (no checkpoint is written then).
+    """
+    step, result = int(state.step), None
+    metrics = MetricsLog(train_dir, step, summary_secs)
+    saved = logged = time.monotonic()
+    logged_step, loss = step, None
+    for images, labels in batches if step < max_steps else ():
+        learning_rate = rate(step)
+        state.optimizer.learning_rate.assign(learning_rate)
+        loss = train_step(images, labels, tf.constant(step, tf.int64))
+        step += 1
+        state.step.assign(step)
+        if step % log_every == 0 or step == max_steps:
+            loss_now, now = _finite(loss, step), time.monotonic()
+            speed = (step - logged_step) * batch_size / (now - logged)
+            metrics.write('train', step, loss=loss_now, learning_rate=learning_rate, examples_per_sec=speed)
+            log(f'step {step}/{max_steps}, epoch {step * batch_size / num_examples:.2f}: loss {loss_now:.4f}, '
+                f'learning rate {learning_rate:g}, {speed:.1f} images/s, '
+                f'ETA {duration((max_steps - step) * batch_size / speed)}')
+            logged, logged_step = now, step
+        validating = validate and (step == max_steps or (validate_every and step % validate_every == 0))
+        if validating or step == max_steps or time.monotonic() - saved > save_secs:
+            _finite(loss, step)
+            pause = time.monotonic()
+            is_best = False
+            if validating:
+                result = validate()
+                is_best = _learn_from(result, state, metrics, log)
+            path = checkpoints.save(train_dir, step, state.tensors())
+            if is_best:
+                checkpoints.save_best(train_dir, path)
+            saved = time.monotonic()
+            logged += saved - pause  # images/s is the speed of training alone
+        if step == max_steps:
+            break
+    metrics.close()
+    return result
+
+
+def _learn_from(result, state, metrics, log):
+    """Logs a validation's result; updates best and plateau. Returns whether it is the best so far."""
+    step = int(state.step)
+    metrics.write('validation', step, accuracy=result.accuracy, recall_5=result.recall_5, loss=result.loss)
+    log(f'validation at step {step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
+        f'loss {result.loss:.4f} over {result.num_examples} images')
+    is_best = result.accuracy > float(state.best_accuracy)
+    if is_best:
+        state.best_accuracy.assign(result.accuracy)
+    if state.plateau and state.plateau.update(1 - result.accuracy):
+        log('The validation error stopped improving: the learning rate is divided.')
+    return is_best
+
+
+def _finite(loss, step):
+    loss = float(loss)
+    if not math.isfinite(loss):
+        raise ValueError(f'the loss is {loss} at step {step}; nothing was saved since the last checkpoint. '
+                         'Lower --learning_rate (a tenth, when fine-tuning) or use --warmup_epochs.')
+    return loss
+
+
+def make_strategy(num_clones, clone_on_cpu):
+    """The tf.distribute strategy for num_clones local devices; call before TensorFlow uses any.
+
+    Raises: ValueError when there are fewer GPUs.
+    """
+    gpus = tf.config.list_physical_devices('GPU')
+    if clone_on_cpu:
+        tf.config.set_visible_devices([], 'GPU')
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * num_clones)
+    elif num_clones > max(1, len(gpus)):
+        raise ValueError(f'--num_clones={num_clones}, but this machine has {len(gpus)} GPUs; use --num_clones='
+                         f'{max(1, len(gpus))}, or --clone_on_cpu (which is a test, not faster).')
+    if num_clones == 1:
+        return tf.distribute.get_strategy()
+    kind = 'CPU' if clone_on_cpu else 'GPU'
+    return tf.distribute.MirroredStrategy([f'/{kind}:{number}' for number in range(num_clones)])
+
+
