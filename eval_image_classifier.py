@@ -1,0 +1,127 @@
+"""Scores a checkpoint on TFRecords, every image exactly once.
+
+    python eval_image_classifier.py --checkpoint_path=runs/one --dataset_dir=records --views=10
+"""
+import json
+import os
+import sys
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from absl import app, flags  # noqa: E402
+
+from alexnet_tf import checkpoints, data, evaluation, inference, metrics, precision, slim_flags  # noqa: E402
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """slim's flags wherever the meaning stands; the README has the table."""
+    f = flags
+    f.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
+    f.DEFINE_string('eval_dir', None, 'Folder for results; default: eval in the folder of the checkpoint.')
+    f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
+    f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
+    f.DEFINE_string('dataset_split_name', 'validation', 'Split to score.')
+    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: as in training.')
+    f.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
+    f.DEFINE_integer('batch_size', 100, 'Images at once; it does not change the result.', lower_bound=1)
+    f.DEFINE_integer('max_num_batches', None, 'Score only so many batches.', lower_bound=1)
+    f.DEFINE_integer('eval_image_size', None, 'Pixels; default: that of training.', lower_bound=1)
+    f.DEFINE_enum('views', '1', ['1', '10'], '1: centre. 10: corners, centre and mirrors, probabilities averaged.')
+    f.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'auto'], 'Arithmetic.')
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_string('scores_file', None, 'Write scores and labels of every image to this .npz.')
+    f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with every new checkpoint of the folder.')
+    f.DEFINE_float('wait_timeout_secs', 3600, 'End when no new checkpoint came for so long.', lower_bound=0)
+    slim_flags.define_refused(slim_flags.EVAL)
+
+
+def evaluate_once():
+    """Loads, scores, prints and writes."""
+    policy, _ = precision.choose(FLAGS.precision)
+    folder = FLAGS.dataset_dir or data.SAMPLE_DIR
+    info = data.read_info(folder) or {}
+    loaded = inference.load(
+        FLAGS.checkpoint_path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
+        mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
+    dataset = data.open_dataset(
+        folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
+        labels_offset=FLAGS.labels_offset if FLAGS.labels_offset is not None else loaded.spec.labels_offset)
+    check_classes(loaded, dataset)
+    print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
+          f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}.')
+    batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=loaded.spec.image_size,
+                                      num_threads=FLAGS.num_preprocessing_threads)
+    step = evaluation.make_eval_step(loaded.model, loaded.mean, image_size=loaded.spec.image_size,
+                                     num_views=int(FLAGS.views))
+    limit = FLAGS.max_num_batches
+    expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
+    result, scores, labels = evaluation.evaluate(
+        step, batches, expected, max_num_batches=limit, log=print, keep_scores=bool(FLAGS.scores_file))
+    if FLAGS.scores_file:
+        np.savez(FLAGS.scores_file, scores=scores, labels=labels)
+    write_results(loaded, result)
+
+
+def check_classes(loaded, dataset):
+    if dataset.num_classes != loaded.spec.num_classes:
+        raise ValueError(f'{loaded.checkpoint} knows {loaded.spec.num_classes} classes, {dataset.folder} has '
+                         f'{dataset.num_classes}; with --labels_offset=0 slim data have one class more (background).')
+    if dataset.class_names != loaded.spec.class_names:
+        print(f'Note: the classes of {dataset.folder} have other names than those of the training set; they '
+              'are taken by number.')
+
+
+def write_results(loaded, result):
+    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(loaded.checkpoint), 'eval')
+    os.makedirs(eval_dir, exist_ok=True)
+    print(f'eval/Accuracy[{result.accuracy:.5g}]')
+    print(f'eval/Recall_5[{result.recall_5:.5g}]')
+    path = os.path.join(eval_dir, 'eval_results.json')
+    with open(path + '.partial', 'w', encoding='utf-8') as file:
+        json.dump({'checkpoint': loaded.checkpoint, 'global_step': loaded.step, 'views': int(FLAGS.views),
+                   'num_examples': result.num_examples, 'accuracy': result.accuracy,
+                   'recall_5': result.recall_5, 'loss': result.loss}, file, indent=1)
+    os.replace(path + '.partial', path)
+    writer = tf.summary.create_file_writer(eval_dir)
+    metrics.write_scalars(writer, loaded.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
+                                                'eval/Loss': result.loss})
+    writer.close()
+    print(f'{result.num_examples} images, loss {result.loss:.4f}; written to {path}')
+
+
+def follow():
+    """Scores every checkpoint that turns up, until none has come for wait_timeout_secs."""
+    done, since = None, time.monotonic()
+    while time.monotonic() - since <= FLAGS.wait_timeout_secs:
+        latest = checkpoints.find(FLAGS.checkpoint_path)
+        if latest in (None, done):
+            time.sleep(min(10, FLAGS.wait_timeout_secs))
+            continue
+        try:
+            evaluate_once()
+        except ValueError:
+            if checkpoints.find(latest):
+                raise
+            print(f'{latest} was removed by the training run while it was read; going on with the next.')
+        done, since = latest, time.monotonic()
+    print(f'No new checkpoint in {FLAGS.checkpoint_path} for {FLAGS.wait_timeout_secs:g} s.')
+
+
+def main(_):
+    try:
+        if FLAGS.wait_for_checkpoints:
+            follow()
+        else:
+            evaluate_once()
+    except (ValueError, OSError) as error:
+        sys.exit(f'eval_image_classifier: {error}')
+
+
+if __name__ == '__main__':
+    define_flags()
+    app.run(main)

@@ -1,0 +1,235 @@
+"""Trains AlexNet on TFRecords of images.
+
+    python train_image_classifier.py                                   # the sample that comes along
+    python train_image_classifier.py --dataset_dir=records --train_dir=runs/one --model_name=alexnet
+
+Started again with the same --train_dir it goes on where it stopped.
+"""
+import json
+import os
+import shutil
+import sys
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+from absl import app, flags  # noqa: E402
+
+from alexnet_tf import data, evaluation, models, optimizers, precision, preprocessing, schedules, slim_flags, training  # noqa: E402
+
+FLAGS = flags.FLAGS
+# What the sample's 2,000 small photographs want; flags that are given go before.
+SAMPLE_DEFAULTS = {'batch_size': 32, 'num_epochs': 5.0, 'learning_rate_decay_type': 'piecewise',
+                   'decay_epochs': ['4']}
+
+
+def define_flags():
+    """slim's flags wherever the meaning stands, with AlexNet's defaults; the README has the table."""
+    f = flags
+    f.DEFINE_string('train_dir', 'runs/alexnet', 'Folder for checkpoints, summaries and metrics.jsonl.')
+    f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
+    f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
+    f.DEFINE_string('dataset_split_name', 'train', 'Split to train on.')
+    f.DEFINE_string('validation_split_name', 'validation', "Split to validate on; '' for none.")
+    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: so that the '
+                     "first class is 0. slim's default, 0, keeps the background class.")
+    f.DEFINE_string('model_name', 'alexnet_v2', 'alexnet_v2 or alexnet.')
+    f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224.', lower_bound=1)
+    f.DEFINE_integer('batch_size', 128, 'Examples a step, all devices together.', lower_bound=1)
+    f.DEFINE_float('num_epochs', 90.0, 'Epochs to train (paper: about 90).', lower_bound=0)
+    f.DEFINE_integer('max_number_of_steps', None, 'Steps to train, instead of --num_epochs.', lower_bound=0)
+    f.DEFINE_integer('seed', 0, 'Of order, crops, noise, dropout and initial weights.', lower_bound=0)
+    f.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
+    f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
+    f.DEFINE_bool('clone_on_cpu', False, 'Make the clones on logical CPU devices.')
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
+    f.DEFINE_float('color_noise', 0.1, 'Standard deviation of the PCA colour noise, in deviations of the '
+                   'training set along its axes (paper: 0.1); 0: none.', lower_bound=0)
+    f.DEFINE_float('dropout_keep_prob', 0.5, 'Share of fc6 and fc7 kept in training.', 0, 1)
+    f.DEFINE_float('hidden_bias', 0.1, 'Initial bias of the layers that have one (paper: 1).')
+    f.DEFINE_float('weight_decay', 0.0005, 'On weights, not on biases.', lower_bound=0)
+    f.DEFINE_float('label_smoothing', 0.0, 'Share of the target spread over all classes.', 0, 1)
+    f.DEFINE_enum('optimizer', 'momentum', optimizers.NAMES, 'Optimizer.')
+    for name, default in OPTIMIZER_FLAGS.items():
+        f.DEFINE_float(name, default, 'See alexnet_tf/optimizers.py.')
+    f.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.', lower_bound=0)
+    f.DEFINE_float('warmup_epochs', 0.0, 'Epochs in which the rate rises linearly from 0.', lower_bound=0)
+    f.DEFINE_enum('learning_rate_decay_type', 'plateau', schedules.DECAY_TYPES, 'Schedule.')
+    f.DEFINE_float('learning_rate_decay_factor', 0.1, 'Of plateau, piecewise and exponential.', lower_bound=0)
+    f.DEFINE_float('num_epochs_per_decay', 30.0, 'Of exponential and polynomial.', lower_bound=1e-9)
+    f.DEFINE_list('decay_epochs', [], 'Of piecewise: epochs after which the rate is multiplied, as 13,18.')
+    f.DEFINE_integer('plateau_patience', 5, 'Of plateau: validations without a new best.', lower_bound=1)
+    f.DEFINE_float('end_learning_rate', 0.0001, 'Of polynomial.', lower_bound=0)
+    f.DEFINE_integer('validate_every_n_steps', None, 'Default: once an epoch.', lower_bound=1)
+    f.DEFINE_integer('log_every_n_steps', 10, 'Steps between progress lines.', lower_bound=1)
+    f.DEFINE_float('save_interval_secs', 600, 'Seconds between checkpoints.', lower_bound=0)
+    f.DEFINE_integer('save_summaries_secs', 30, 'Seconds until summaries are on disk.', lower_bound=1)
+    f.DEFINE_string('checkpoint_path', None, 'Warm start: a checkpoint or its folder (ignored on resuming).')
+    f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
+    f.DEFINE_list('trainable_scopes', [], 'Prefixes of variables to train; default: all.')
+    f.DEFINE_bool('ignore_missing_vars', False, 'Let variables missing in checkpoint_path keep initial values.')
+    slim_flags.define_refused(slim_flags.TRAIN)
+
+
+OPTIMIZER_FLAGS = {
+    'momentum': 0.9, 'adadelta_rho': 0.95, 'adagrad_initial_accumulator_value': 0.1, 'adam_beta1': 0.9,
+    'adam_beta2': 0.999, 'opt_epsilon': 1.0, 'ftrl_learning_rate_power': -0.5,
+    'ftrl_initial_accumulator_value': 0.1, 'ftrl_l1': 0.0, 'ftrl_l2': 0.0, 'rmsprop_momentum': 0.9,
+    'rmsprop_decay': 0.9}
+
+
+def run():
+    strategy = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu)
+    if FLAGS.batch_size % FLAGS.num_clones:
+        raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
+    policy, reason = precision.choose(FLAGS.precision)
+    print(f'Precision: {reason}.')
+    dataset, validation = open_splits()
+    spec = make_spec(dataset)
+    models.set_seed(FLAGS.seed)
+    with strategy.scope():
+        model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob,
+                             hidden_bias=FLAGS.hidden_bias)
+        optimizer = optimizers.make(FLAGS.optimizer, **{name: FLAGS[name].value for name in OPTIMIZER_FLAGS})
+        plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
+        state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau)
+        start_step = training.restore(
+            state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path,
+            exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
+    write_description(spec, dataset)
+    mean = models.load_mean(spec, FLAGS.train_dir)
+    train_step = training.make_train_step(
+        state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed, noise_axes=noise_axes(dataset),
+        weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing)
+    steps_per_epoch = len(dataset) / FLAGS.batch_size
+    max_steps = FLAGS.max_number_of_steps
+    if max_steps is None:
+        max_steps = round(FLAGS.num_epochs * steps_per_epoch)
+    print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
+          f'{spec.num_classes} classes from {dataset.folder}: steps {start_step} to {max_steps}, '
+          f'{steps_per_epoch:.1f} steps an epoch.')
+    result = training.train(
+        state, train_step, training_batches(dataset, start_step), train_dir=FLAGS.train_dir,
+        rate=rate(state, steps_per_epoch), batch_size=FLAGS.batch_size, num_examples=len(dataset),
+        max_steps=max_steps, validate=make_validation(model, spec, mean, validation),
+        validate_every=FLAGS.validate_every_n_steps or max(1, round(steps_per_epoch)),
+        log_every=FLAGS.log_every_n_steps, save_secs=FLAGS.save_interval_secs,
+        summary_secs=FLAGS.save_summaries_secs)
+    print_summary(start_step, max_steps, result, state)
+
+
+def open_splits():
+    """(training Dataset, validation Dataset or None)."""
+    folder = FLAGS.dataset_dir or data.SAMPLE_DIR
+    classes = 1000 if FLAGS.dataset_name == 'imagenet' else None
+    dataset = data.open_dataset(folder, FLAGS.dataset_split_name, labels_offset=FLAGS.labels_offset,
+                                default_num_classes=classes)
+    if not FLAGS.validation_split_name:
+        if uses_plateau():
+            raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
+                             'or name one with --validation_split_name.')
+        return dataset, None
+    validation = data.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
+                                   default_num_classes=classes)
+    return dataset, validation
+
+
+def make_spec(dataset):
+    """The Spec of the network to train; it must be that of train_dir, if there is one."""
+    size = FLAGS.train_image_size or 224
+    if FLAGS.mean == 'image' and not dataset.info.get('mean_image'):
+        raise ValueError(f'--mean=image, but {dataset.folder} has no mean image (build_tfrecords writes one); '
+                         'use --mean=rgb.')
+    mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
+            else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
+    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean, dataset.labels_offset)
+    known = models.read_spec(FLAGS.train_dir)
+    if known and known != spec:
+        differing = ', '.join(field for field in vars(spec) if getattr(spec, field) != getattr(known, field))
+        raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with another {differing}; choose another '
+                         'folder, or delete that one.')
+    return spec
+
+
+def write_description(spec, dataset):
+    """model.json, the mean image if there is one, and the flags, into train_dir."""
+    models.write_spec(spec, FLAGS.train_dir)
+    if isinstance(spec.mean, str):
+        shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(FLAGS.train_dir, spec.mean))
+    with open(os.path.join(FLAGS.train_dir, 'flags.json'), 'w', encoding='utf-8') as file:
+        json.dump({flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
+                   if flag.name not in slim_flags.TRAIN}, file, indent=1)
+
+
+def noise_axes(dataset):
+    if not FLAGS.color_noise:
+        return None
+    return preprocessing.noise_axes(*colour_statistics(dataset.info), scale=FLAGS.color_noise)
+
+
+def colour_statistics(info):
+    """(eigenvalues, eigenvectors) of RGB over the training set."""
+    if 'rgb_covariance_eigenvalues' in info:
+        return info['rgb_covariance_eigenvalues'], info['rgb_covariance_eigenvectors']
+    return preprocessing.IMAGENET_EIGENVALUES, preprocessing.IMAGENET_EIGENVECTORS
+
+
+def training_batches(dataset, start_step):
+    return data.training_batches(
+        dataset, seed=FLAGS.seed, batch_size=FLAGS.batch_size, start_step=start_step,
+        image_size=FLAGS.train_image_size or 224, num_threads=FLAGS.num_preprocessing_threads)
+
+
+def make_validation(model, spec, mean, dataset):
+    """() -> evaluation.Result, or None without a validation split."""
+    if dataset is None:
+        return None
+    eval_step = evaluation.make_eval_step(model, mean, image_size=spec.image_size)
+    batches = data.evaluation_batches(dataset, batch_size=100, image_size=spec.image_size,
+                                      num_threads=FLAGS.num_preprocessing_threads)
+    return lambda: evaluation.evaluate(eval_step, batches, len(dataset))[0]
+
+
+def uses_plateau():
+    return FLAGS.learning_rate_decay_type == 'plateau'
+
+
+def rate(state, steps_per_epoch):
+    """step -> learning rate."""
+    boundaries = [float(epoch) for epoch in FLAGS.decay_epochs]
+    return lambda step: schedules.learning_rate(
+        step, decay_type=FLAGS.learning_rate_decay_type, base=FLAGS.learning_rate,
+        steps_per_epoch=steps_per_epoch, decay_factor=FLAGS.learning_rate_decay_factor,
+        epochs_per_decay=FLAGS.num_epochs_per_decay, end=FLAGS.end_learning_rate, boundaries=boundaries,
+        warmup_epochs=FLAGS.warmup_epochs, divisions=int(state.plateau.divisions) if state.plateau else 0)
+
+
+def print_summary(start_step, max_steps, result, state):
+    if start_step >= max_steps:
+        print(f'{FLAGS.train_dir} is trained to step {start_step} already; for more give a larger --num_epochs '
+              'or --max_number_of_steps, for a new run another --train_dir.')
+    elif result:
+        print(f'Finished at step {max_steps}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%} of '
+              f'{result.num_examples} validation images (best top-1: {float(state.best_accuracy):.2%}).')
+    folder = '' if FLAGS.dataset_dir is None else f' --dataset_dir={FLAGS.dataset_dir}'
+    print(f'Next: python eval_image_classifier.py --checkpoint_path={FLAGS.train_dir}{folder} --views=10, or '
+          f'python -m alexnet_tf.export --checkpoint_path={FLAGS.train_dir} --output_dir=exported')
+
+
+def main(_):
+    if FLAGS.dataset_dir is None:
+        changed = {name: value for name, value in SAMPLE_DEFAULTS.items() if not FLAGS[name].present}
+        for name, value in changed.items():
+            FLAGS[name].value = value
+        print('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '
+              + ' '.join(f'--{name}={",".join(value) if isinstance(value, list) else value}'
+                         for name, value in changed.items()))
+    try:
+        run()
+    except (ValueError, OSError) as error:
+        sys.exit(f'train_image_classifier: {error}')
+
+
+if __name__ == '__main__':
+    define_flags()
+    app.run(main)
