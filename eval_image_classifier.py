@@ -9,11 +9,11 @@ import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from absl import app, flags  # noqa: E402
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
 
-from alexnet_tf import checkpoints, data, evaluation, inference, metrics, precision, slim_flags  # noqa: E402
+from alexnet_tf import checkpoints, data, evaluation, inference, metrics, precision, slim_flags
 
 FLAGS = flags.FLAGS
 

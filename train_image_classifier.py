@@ -12,9 +12,19 @@ import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
-from absl import app, flags  # noqa: E402
+from absl import app, flags
 
-from alexnet_tf import data, evaluation, models, optimizers, precision, preprocessing, schedules, slim_flags, training  # noqa: E402
+from alexnet_tf import (
+    data,
+    evaluation,
+    models,
+    optimizers,
+    precision,
+    preprocessing,
+    schedules,
+    slim_flags,
+    training,
+)
 
 FLAGS = flags.FLAGS
 # What the sample's 2,000 small photographs want; flags that are given go before.

@@ -142,9 +142,10 @@ def _shards(images, split, output_dir, count, seed, classes, texts, resize_short
     order = np.random.Philox(key=np.array([seed, len(split)], np.uint64)).random_raw(len(images)).argsort(kind='stable')
     for number, chosen in enumerate(np.array_split(order, count)):
         name = f'{split}-{number:05d}-of-{count:05d}'
-        yield shard_writer.Shard(os.path.join(output_dir, name), os.path.join(output_dir, PARTS_DIR, name + '.npz'), split,
-                                              tuple(images[index] for index in chosen), tuple(classes),
-                                 tuple(texts.values()), resize_shorter_side, quality)
+        yield shard_writer.Shard(
+            os.path.join(output_dir, name), os.path.join(output_dir, PARTS_DIR, name + '.npz'), split,
+            tuple(images[index] for index in chosen), tuple(classes), tuple(texts.values()),
+            resize_shorter_side, quality)
 
 
 def _run(jobs, num_processes, log):

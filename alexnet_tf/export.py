@@ -7,10 +7,10 @@ import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
-import tensorflow as tf  # noqa: E402
-from absl import app, flags  # noqa: E402
+import tensorflow as tf
+from absl import app, flags
 
-from alexnet_tf import inference, preprocessing  # noqa: E402
+from alexnet_tf import inference, preprocessing
 
 FLAGS = flags.FLAGS
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from alexnet_tf import preprocessing
 
+
 @dataclasses.dataclass(frozen=True)
 class Shard:
     """What one process turns into one file. images: (path, label from 1) in order."""

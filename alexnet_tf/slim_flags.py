@@ -1,7 +1,8 @@
 """Flags of slim's scripts that mean nothing here: each ends with a sentence saying why."""
 from absl import flags
 
-_PARAMETER_SERVERS = 'parameter servers and remote masters are gone from TensorFlow 2; --num_clones=N trains on N local devices.'
+_PARAMETER_SERVERS = ('one process trains here, without parameter servers or a remote master; --num_clones=N uses N '
+                      'local devices.')
 _QUANTIZE = "tf.contrib.quantize is gone; convert the exported SavedModel with TensorFlow Lite's converter instead."
 _GRAYSCALE = 'the networks take RGB; grayscale images are read as RGB.'
 _PREPROCESSING = "there is one preprocessing, AlexNet's; see alexnet_tf/preprocessing.py."

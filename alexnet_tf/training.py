@@ -4,12 +4,11 @@ A step depends on (seed, step), the batch and the variables alone, so a run that
 checkpoint is bit for bit the run that was never interrupted.
 """
 import math
-import os
 import time
 
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, evaluation, models, preprocessing, schedules
+from alexnet_tf import checkpoints, preprocessing
 from alexnet_tf.metrics import MetricsLog
 from alexnet_tf.progress import duration
 from nets import checkpoints as named
