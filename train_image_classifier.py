@@ -78,6 +78,7 @@ def define_flags():
     f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
     f.DEFINE_list('trainable_scopes', [], 'Prefixes of variables to train; default: all.')
     f.DEFINE_bool('ignore_missing_vars', False, 'Let variables missing in checkpoint_path keep initial values.')
+    f.register_validator('decay_epochs', are_numbers, message='must be numbers of epochs, as 13,18')
     slim_flags.define_refused(slim_flags.TRAIN)
 
 
@@ -86,6 +87,13 @@ OPTIMIZER_FLAGS = {
     'adam_beta2': 0.999, 'opt_epsilon': 1.0, 'ftrl_learning_rate_power': -0.5,
     'ftrl_initial_accumulator_value': 0.1, 'ftrl_l1': 0.0, 'ftrl_l2': 0.0, 'rmsprop_momentum': 0.9,
     'rmsprop_decay': 0.9}
+
+
+def are_numbers(values):
+    try:
+        return all(float(value) >= 0 for value in values)
+    except ValueError:
+        return False
 
 
 def run():
@@ -211,7 +219,7 @@ def rate(state, steps_per_epoch):
         step, decay_type=FLAGS.learning_rate_decay_type, base=FLAGS.learning_rate,
         steps_per_epoch=steps_per_epoch, decay_factor=FLAGS.learning_rate_decay_factor,
         epochs_per_decay=FLAGS.num_epochs_per_decay, end=FLAGS.end_learning_rate, boundaries=boundaries,
-        warmup_epochs=FLAGS.warmup_epochs, divisions=int(state.plateau.divisions) if state.plateau else 0)
+        warmup_epochs=FLAGS.warmup_epochs, divisions=int(state.plateau.divisions.numpy()) if state.plateau else 0)
 
 
 def print_summary(start_step, max_steps, result, state):
@@ -220,7 +228,7 @@ def print_summary(start_step, max_steps, result, state):
               'or --max_number_of_steps, for a new run another --train_dir.')
     elif result:
         print(f'Finished at step {max_steps}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%} of '
-              f'{result.num_examples} validation images (best top-1: {float(state.best_accuracy):.2%}).')
+              f'{result.num_examples} validation images (best top-1: {float(state.best_accuracy.numpy()):.2%}).')
     folder = '' if FLAGS.dataset_dir is None else f' --dataset_dir={FLAGS.dataset_dir}'
     print(f'Next: python eval_image_classifier.py --checkpoint_path={FLAGS.train_dir}{folder} --views=10, or '
           f'python -m alexnet_tf.export --checkpoint_path={FLAGS.train_dir} --output_dir=exported')

@@ -8,7 +8,7 @@ import sys
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 from alexnet_tf import inference, preprocessing
 
@@ -69,6 +69,8 @@ def _define_flags():
 
 
 def main(_):
+    logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
+    tf.get_logger().setLevel('WARNING')
     try:
         loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
         export(loaded, FLAGS.output_dir)

@@ -28,9 +28,9 @@ def training_image(encoded, seed, *, size=224):
     """
     image = decode(encoded)
     offsets = square_side(size) - size + 1  # 33 for 224; the paper's "2048" is 32 * 32 * 2
-    corner = tf.random.stateless_uniform([2], _stream(seed, 1), 0, offsets, tf.int32)
+    corner = tf.random.stateless_uniform([2], stream(seed, 1), 0, offsets, tf.int32)
     image = resized_square(image, square_side(size), corner=corner, size=size)
-    return mirror(image, tf.random.stateless_uniform([], _stream(seed, 2)) < 0.5)
+    return mirror(image, tf.random.stateless_uniform([], stream(seed, 2)) < 0.5)
 
 
 def evaluation_image(encoded, *, size=224):
@@ -128,7 +128,7 @@ def add_colour_noise(images, seed, axes, *, first_row=0, rows=None):
         it in grey levels (`noise_axes`).
     """
     batch = tf.shape(images)[0]
-    draws = tf.random.stateless_normal([batch if rows is None else rows, 3], _stream(seed, 3))
+    draws = tf.random.stateless_normal([batch if rows is None else rows, 3], stream(seed, 3))
     noise = tf.matmul(draws[first_row:first_row + batch], tf.convert_to_tensor(axes, tf.float32))
     return images + noise[:, tf.newaxis, tf.newaxis, :]
 
@@ -167,6 +167,6 @@ def views(images, size, num_views):
     return five + [tf.reverse(view, [2]) for view in five]
 
 
-def _stream(seed, number):
-    """A seed of its own for each random step."""
+def stream(seed, number):
+    """A seed of its own for each random step: 1 crop, 2 mirror, 3 colour noise, 4 dropout."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

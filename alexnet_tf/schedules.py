@@ -53,12 +53,12 @@ class Plateau:
 
     def update(self, error):
         """error: share of validation images that are wrong. Returns whether the rate is now divided."""
-        if error < float(self.best):
+        if error < float(self.best.numpy()):
             self.best.assign(error)
             self.waited.assign(0)
             return False
         self.waited.assign_add(1)
-        if int(self.waited) < self._patience or int(self.divisions) >= self._max_divisions:
+        if int(self.waited.numpy()) < self._patience or int(self.divisions.numpy()) >= self._max_divisions:
             return False
         self.waited.assign(0)
         self.divisions.assign_add(1)

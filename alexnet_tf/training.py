@@ -52,7 +52,7 @@ def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore
         named.load(state.tensors(), latest)
         log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
                                          'has a checkpoint.' if checkpoint_path else '.'))
-        return int(state.step)
+        return int(state.step.numpy())
     # 2. Warm start: the weights of checkpoint_path, less the excluded scopes; step and optimizer are new.
     if checkpoint_path:
         source = checkpoints.find(checkpoint_path)
@@ -91,7 +91,7 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         rows = {'first_row': first_row, 'rows': batch_size}
         seeds = tf.stack([tf.constant(seed, tf.int64), step])
         images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, **rows)
-        with ops.dropout_draws(seeds, **rows), tf.GradientTape() as tape:
+        with ops.dropout_draws(preprocessing.stream(seeds, 4), **rows), tf.GradientTape() as tape:
             logits = tf.cast(state.model(images, training=True), tf.float32)
             loss = tf.reduce_sum(losses(logits, labels)) / batch_size
         gradients = tape.gradient(loss, state.trainable)
@@ -130,7 +130,7 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
 
     Raises: ValueError when the loss is not finite (no checkpoint is written then).
     """
-    step, result = int(state.step), None
+    step, result = int(state.step.numpy()), None
     metrics = MetricsLog(train_dir, step, summary_secs)
     saved = logged = time.monotonic()
     logged_step, loss = step, None
@@ -169,11 +169,11 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
 
 def _learn_from(result, state, metrics, log):
     """Logs a validation's result; updates best and plateau. Returns whether it is the best so far."""
-    step = int(state.step)
+    step = int(state.step.numpy())
     metrics.write('validation', step, accuracy=result.accuracy, recall_5=result.recall_5, loss=result.loss)
     log(f'validation at step {step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
         f'loss {result.loss:.4f} over {result.num_examples} images')
-    is_best = result.accuracy > float(state.best_accuracy)
+    is_best = result.accuracy > float(state.best_accuracy.numpy())
     if is_best:
         state.best_accuracy.assign(result.accuracy)
     if state.plateau and state.plateau.update(1 - result.accuracy):

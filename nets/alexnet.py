@@ -171,9 +171,11 @@ def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squ
     if not tf.as_dtype(inputs.dtype).is_floating:
         raise ValueError(f'images are of type {tf.as_dtype(inputs.dtype).name}; they must be floating point: '
                          'tf.cast(images, tf.float32), less the mean.')
-    _check_size(table, tf.TensorShape(inputs.shape), spatial_squeeze)  # a NumPy array's shape is a tuple
+    symbolic = tf.is_tensor(inputs) and tf_keras.backend.is_keras_tensor(inputs)  # the latter raises for NumPy
+    # A TF1 placeholder of unknown size is squeezed when the graph runs, as in slim.
+    _check_size(table, tf.TensorShape(inputs.shape), spatial_squeeze, unknown_size_allowed=not symbolic)
     defaults = scopes.current_defaults()
-    if tf.is_tensor(inputs) and tf_keras.backend.is_keras_tensor(inputs):  # the latter raises for NumPy
+    if symbolic:
         prefix = f'{scope or name}/'
         net, points = keras_layers.build(
             table, inputs, prefix=prefix, keep_prob=keep_prob, is_training=is_training,
@@ -188,12 +190,13 @@ def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squ
                        keep_prob=keep_prob, spatial_squeeze=spatial_squeeze, defaults=defaults)
 
 
-def _check_size(table, shape, spatial_squeeze):
+def _check_size(table, shape, spatial_squeeze, unknown_size_allowed=False):
     if shape.rank != 4 or shape[3] is None:
         raise ValueError(f'images have shape {shape}; they must be [batch, height, width, channels] with '
                          'the number of channels known.')
     *_, last = rows.walk(table, shape[1], shape[2], shape[3])
-    if spatial_squeeze and last.row.name == 'fc8' and last.shape[:2] != (1, 1):
+    allowed = (1, None) if unknown_size_allowed else (1,)
+    if spatial_squeeze and last.row.name == 'fc8' and not set(last.shape[:2]) <= set(allowed):
         raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of '
                          'logits, which cannot be squeezed; pass spatial_squeeze=False or '
                          'global_pool=True, or resize to 224x224.')

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 
 def named_variables(model):
-    """{slim's name: variable} of a model's weights; the model's name is the scope."""
-    names = {}
-    for variable in model.weights:
-        name = variable.name.split(':')[0]
-        names[name if name.startswith(model.name + '/') else f'{model.name}/{name}'] = variable
-    return names
+    """{slim's name: variable} of a model's weights.
+
+    The scope is the model's name, or what a function put before its layers' names (`alexnet_v2/conv1`).
+    """
+    names = {variable.name.split(':')[0]: variable for variable in model.weights}
+    return {name if name.count('/') > 1 else f'{model.name}/{name}': variable for name, variable in names.items()}
 
 
 def save(tensors, path):

@@ -87,6 +87,7 @@ class Dropout(tf_keras.layers.Layer):
 
     def __init__(self, keep_prob=0.5, **kwargs):
         super().__init__(**kwargs)
+        ops.check_keep_prob(keep_prob)  # here, since a model may not train before long
         self.keep_prob = keep_prob
 
     def call(self, inputs, training=None):

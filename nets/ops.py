@@ -84,17 +84,23 @@ def dropout_draws(seed, *, first_row=0, rows=None):
       first_row: the row of the whole batch with which the batch seen here begins.
       rows: examples in the whole batch; None: the batch seen here is the whole.
     """
+    outer = getattr(_dropout_draws, 'value', None)
     _dropout_draws.value, _dropout_draws.layer = (seed, first_row, rows), 0
     try:
         yield
     finally:
-        _dropout_draws.value = None
+        _dropout_draws.value = outer
+
+
+def check_keep_prob(keep_prob):
+    """Raises ValueError unless keep_prob is in (0, 1]."""
+    if not 0 < keep_prob <= 1:
+        raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
 
 
 def dropout(x, keep_prob, name=None):
     """Sets each element of x to 0 with probability 1 - keep_prob and divides the others by keep_prob."""
-    if not 0 < keep_prob <= 1:
-        raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
+    check_keep_prob(keep_prob)
     if keep_prob == 1:
         return tf.identity(x, name)
     draws = getattr(_dropout_draws, 'value', None)

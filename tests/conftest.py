@@ -1,0 +1,39 @@
+"""Shared by tests that run the scripts as a user would: as processes, on records of real photographs."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+ROOT = Path(__file__).parents[1]
+
+
+def run_python(*arguments, cwd=ROOT, check=True, timeout=300, **environment):
+    """Runs Python with arguments; returns the CompletedProcess with stdout and stderr as text."""
+    result = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, text=True, capture_output=True,
+                            timeout=timeout, env=os.environ | environment)
+    if check and result.returncode:
+        raise AssertionError(f'{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}')
+    return result
+
+
+@pytest.fixture(scope='session')
+def small_records(tmp_path_factory):
+    """A slim folder of 48 training (two shards) and 20 validation photographs, taken from the sample."""
+    import tensorflow as tf
+
+    from alexnet_tf import data, records
+    folder = tmp_path_factory.mktemp('small_records')
+    for split, counts in (('train', (24, 24)), ('validation', (20,))):
+        index = data.open_dataset(data.SAMPLE_DIR, split).index
+        start = 0
+        for shard, count in enumerate(counts):
+            path = folder / f'{split}-{shard:05d}-of-{len(counts):05d}'
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for position in range(start, start + count):
+                    writer.write(records.read_record(index, position))
+            start += count
+    (folder / 'labels.txt').write_text((Path(data.SAMPLE_DIR) / 'labels.txt').read_text())
+    return folder
