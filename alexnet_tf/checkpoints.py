@@ -72,7 +72,7 @@ def _all(folder):
 def _forget_older(folder, newest, kept):
     """Lets the `kept` checkpoints up to `newest` stand and names them in TensorFlow's `checkpoint` file."""
     others = [path for path in _all(folder) if path != newest]
-    keep = others[len(others) - (kept - 1):] + [newest]
+    keep = others[max(0, len(others) - (kept - 1)):] + [newest]
     names = [json.dumps(os.path.basename(path)) for path in keep]
     state = os.path.join(folder, 'checkpoint')
     with open(state + '.partial', 'w', encoding='utf-8') as file:  # the text form of a CheckpointState

@@ -41,7 +41,8 @@ class Plateau:
 
     def __init__(self, patience=5, max_divisions=3):
         self._patience, self._max_divisions = patience, max_divisions
-        self.best = tf.Variable(float('inf'), trainable=False, name='best')
+        # float64, as the errors are: rounded to float32, an equal error could pass for an improvement
+        self.best = tf.Variable(float('inf'), dtype=tf.float64, trainable=False, name='best')
         self.waited = tf.Variable(0, trainable=False, name='waited')
         self.divisions = tf.Variable(0, trainable=False, name='divisions')
 

@@ -52,7 +52,7 @@ def write_shard(shard):
             except (OSError, tf.errors.OpError, ValueError) as error:
                 part.unreadable.append((path, getattr(error, 'message', str(error)).splitlines()[0]))
             else:
-                writer.write(example(shard, encoded, shape, path, label).SerializeToString())
+                writer.write(example(shard, encoded, shape, path, label).SerializeToString(deterministic=True))
                 _add(part, square, shard.split)
             with _counter.get_lock():
                 _counter.value += 1

@@ -30,7 +30,7 @@ class State:
                              f'{", ".join(sorted(self.weights))}.')
         optimizer.build(self.trainable)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='global_step')
-        self.best_accuracy = tf.Variable(-1.0, trainable=False, name='best_accuracy')
+        self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False, name='best_accuracy')
         self.plateau = plateau
 
     def tensors(self):
