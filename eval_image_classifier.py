@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from alexnet_tf import checkpoints, data, evaluation, inference, metrics, precision, slim_flags
+from alexnet_tf import checkpoints, data, datasets, evaluation, inference, metrics, precision, slim_flags
 
 FLAGS = flags.FLAGS
 
@@ -50,7 +50,7 @@ def evaluate_once():
         mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
-        labels_offset=FLAGS.labels_offset if FLAGS.labels_offset is not None else loaded.spec.labels_offset)
+        labels_offset=labels_offset(loaded.spec))
     check_classes(loaded, dataset)
     print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
           f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}.')
@@ -65,6 +65,13 @@ def evaluate_once():
     if FLAGS.scores_file:
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
     write_results(loaded, result)
+
+
+def labels_offset(spec):
+    """The flag; else 0 for a network that knows the background class, None (found by looking) for others."""
+    if FLAGS.labels_offset is None and spec.class_names[0] == datasets.BACKGROUND:
+        return 0
+    return FLAGS.labels_offset
 
 
 def check_classes(loaded, dataset):

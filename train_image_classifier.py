@@ -160,7 +160,7 @@ def make_spec(dataset):
                          'use --mean=rgb.')
     mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
-    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean, dataset.labels_offset)
+    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean)
     known = models.read_spec(FLAGS.train_dir)
     if known and known != spec:
         differing = ', '.join(field for field in vars(spec) if getattr(spec, field) != getattr(known, field))

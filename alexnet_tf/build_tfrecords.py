@@ -87,28 +87,36 @@ def _finished(output_dir, plan):
 
 def list_images(input_dir):
     """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder."""
-    found, classes = {}, set()
+    found = {}
     for folder, split in SPLITS.items():
         root = os.path.join(input_dir, folder)
-        if not os.path.isdir(root):
-            continue
-        names = sorted(name for name in os.listdir(root) if os.path.isdir(os.path.join(root, name)))
-        found.setdefault(split, []).extend((root, name) for name in names)
-        classes.update(names)
+        if os.path.isdir(root):
+            found.setdefault(split, []).extend((root, entry.name) for entry in os.scandir(root) if entry.is_dir())
     if 'train' not in found:
         raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
-    labels = {name: number for number, name in enumerate(sorted(classes), 1)}
-    bad = [name for name in labels if not name.isprintable()]
-    if bad:
-        raise ValueError(f'class folder {bad[0]!r} has control characters in its name; rename it.')
-    images = {split: [(os.path.join(root, name, file), labels[name]) for root, name in folders
-                      for file in sorted(os.listdir(os.path.join(root, name)))
-                      if not file.startswith('.') and os.path.isfile(os.path.join(root, name, file))]
-              for split, folders in found.items()}
+    names = sorted({name for _, name in found['train']})
+    for root, name in (pair for folders in found.values() for pair in folders):
+        if name not in names:
+            raise ValueError(f'{root} has a class {name!r} that train has not; rename or remove it.')
+        if not name.isprintable():
+            raise ValueError(f'class folder {name!r} has control characters in its name; rename it.')
+    labels = {name: number for number, name in enumerate(names, 1)}
+    images = {split: [(path, labels[name]) for root, name in sorted(folders)
+                      for path in _files(os.path.join(root, name))] for split, folders in found.items()}
     for split, listed in images.items():
         if not listed:
-            raise ValueError(f'{input_dir!r} has no images for the split {split}.')
+            raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
     return labels, images
+
+
+def _files(folder):
+    """Paths of a class folder's images, sorted; hidden files are no images, folders are an error."""
+    entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith('.')),
+                     key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            raise ValueError(f'{entry.path!r} is a folder within a class; images must stand directly in <class>/.')
+    return [entry.path for entry in entries]
 
 
 def read_texts(path, classes):
@@ -131,7 +139,8 @@ def _fingerprint(input_dir, images):
     digest = hashlib.sha256()
     for split in sorted(images):
         for path, label in images[split]:
-            digest.update(f'{split}\0{os.path.relpath(path, input_dir)}\0{label}\0{os.path.getsize(path)}\n'.encode())
+            name = os.fsencode(os.path.relpath(path, input_dir))
+            digest.update(b'%s\0%s\0%d\0%d\n' % (split.encode(), name, label, os.path.getsize(path)))
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from alexnet_tf import records
 
 INFO_FILE = 'dataset_info.json'
+BACKGROUND = 'background'  # the name of slim's class 0
 SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
 _CHECKED = 4096  # records looked at before the first step, spread over all shards
 
@@ -104,7 +105,7 @@ def _open_shards(folder, split, labels_offset, default_num_classes):
     if labels_offset is None:
         labels_offset = base
     if labels_offset < base:  # slim's 1001 classes
-        names = tuple(['background'] + [str(label) for label in range(1, base)])[labels_offset:] + names
+        names = tuple([BACKGROUND] + [str(label) for label in range(1, base)])[labels_offset:] + names
     return Dataset(folder, split, index, 'image/encoded', 'image/class/label', labels_offset,
                    names[max(0, labels_offset - base):], info or {})
 
@@ -154,7 +155,7 @@ def _described_labels(folder, info):
             if not separator or not label.strip().isdigit():
                 raise ValueError(f"{path}: line {line!r} is not of the form 'label:name'.")
             labels[int(label)] = name.strip()
-    if labels.get(0) == 'background':
+    if labels.get(0) == BACKGROUND:
         del labels[0]
     base = min(labels, default=0)
     if not labels or sorted(labels) != list(range(base, base + len(labels))):

@@ -16,13 +16,12 @@ class Spec:
     """What stands in model.json beside checkpoints.
 
     image_size: pixels. class_names: label order. mean: [r, g, b], or the name of a .npy file of the
-    mean image beside model.json. labels_offset: of the training records; None: not known.
+    mean image beside model.json.
     """
     model_name: str
     image_size: int
     class_names: tuple
     mean: tuple | str
-    labels_offset: int | None = None
 
     @property
     def num_classes(self):

@@ -49,6 +49,7 @@ def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore
     # 1. Resume: a checkpoint in train_dir goes before everything else, and all of it is loaded.
     latest = checkpoints.find(train_dir)
     if latest:
+        _check_names(state.tensors(), latest)
         named.load(state.tensors(), latest)
         log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
                                          'has a checkpoint.' if checkpoint_path else '.'))
@@ -67,6 +68,16 @@ def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
     return 0
+
+
+def _check_names(tensors, checkpoint):
+    there = set(named.read(checkpoint).get_variable_to_shape_map())
+    differing = sorted(there ^ set(tensors))
+    if differing:
+        raise ValueError(f'{checkpoint} was written by a run with another network, optimizer, schedule (plateau) or '
+                         f'trainable_scopes: it and this run differ in {", ".join(differing[:4])}'
+                         f'{" …" if len(differing) > 4 else ""}. Resume with the same flags, or start another '
+                         '--train_dir with --checkpoint_path for the weights.')
 
 
 def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None, weight_decay=0.0005,

@@ -372,3 +372,23 @@ def test_the_sample_is_what_its_readme_says():
         dataset = data.open_dataset(data.SAMPLE_DIR, split)
         labels = [dataset.example(position)[1] for position in range(len(dataset))]
         assert np.bincount(labels).tolist() == [each] * 10
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda folder: (folder / 'val' / 'bird').mkdir(), "a class 'bird' that train has not"),
+    (lambda folder: (folder / 'train' / 'dog' / 'more').mkdir(), 'is a folder within a class'),
+    (lambda folder: (folder / 'train' / 'a\nb').mkdir(), 'has control characters'),
+    (lambda folder: (folder / 'train').rename(folder / 'training'), 'has no folder train')])
+def test_input_folders_that_do_not_fit(folder, make, message):
+    make(folder)
+    with pytest.raises(ValueError, match=message):
+        build_tfrecords.list_images(str(folder))
+
+
+def test_readable_names(folder, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('dog domestic dog, Canis familiaris\nother x\n')
+    classes, _ = build_tfrecords.list_images(str(folder))
+    with pytest.raises(ValueError, match='has no line for ä cat'):
+        build_tfrecords.read_texts(str(names), classes)
+    assert build_tfrecords.read_texts(str(names), {'dog': 1}) == {'dog': 'domestic dog, Canis familiaris'}

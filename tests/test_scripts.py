@@ -94,6 +94,13 @@ def test_resume_goes_before_warm_start_and_a_finished_run_says_so(trained, small
     assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_resuming_with_another_optimizer_or_network_is_refused(trained, small_records):
+    for flag, reason in (('--optimizer=adam', 'another network, optimizer'),
+                         ('--model_name=alexnet', 'another model_name')):
+        result = run_python(*TRAIN, flag, f'--dataset_dir={small_records}', f'--train_dir={trained[0]}', check=False)
+        assert result.returncode == 1 and reason in result.stderr and 'Traceback' not in result.stderr
+
+
 def test_warm_start_loads_all_but_excluded_scopes_and_trains_only_trainable_ones(trained, small_records, tmp_path):
     source = trained[0] / 'model.ckpt-6'
     command = [*TRAIN, '--max_number_of_steps=2', f'--dataset_dir={small_records}', f'--train_dir={tmp_path}',

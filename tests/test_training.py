@@ -236,7 +236,7 @@ def test_metrics_of_a_resumed_run_have_every_step_once(tmp_path):
 def test_specs_are_read_as_written_and_damage_is_named(tmp_path):
     folder = str(tmp_path)
     assert models.read_spec(folder) is None
-    spec = models.Spec('alexnet', 224, ('cat', 'ä dog'), (1.5, 2.0, 3.0), 1)
+    spec = models.Spec('alexnet', 224, ('cat', 'ä dog'), (1.5, 2.0, 3.0))
     models.write_spec(spec, folder)
     assert models.read_spec(folder) == spec
     np.save(tmp_path / 'small.npy', np.zeros([2, 2, 3]))
