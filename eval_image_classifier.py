@@ -26,7 +26,8 @@ def define_flags():
     f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
     f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
     f.DEFINE_string('dataset_split_name', 'validation', 'Split to score.')
-    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: as in training.')
+    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: as in training.',
+                     lower_bound=0)
     f.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
     f.DEFINE_integer('batch_size', 100, 'Images at once; it does not change the result.', lower_bound=1)
     f.DEFINE_integer('max_num_batches', None, 'Score only so many batches.', lower_bound=1)

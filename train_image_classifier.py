@@ -40,8 +40,8 @@ def define_flags():
     f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
     f.DEFINE_string('dataset_split_name', 'train', 'Split to train on.')
     f.DEFINE_string('validation_split_name', 'validation', "Split to validate on; '' for none.")
-    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: so that the '
-                     "first class is 0. slim's default, 0, keeps the background class.")
+    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: so that the first '
+                     "class is 0. slim's default, 0, keeps the background class.", lower_bound=0)
     f.DEFINE_string('model_name', 'alexnet_v2', 'alexnet_v2 or alexnet.')
     f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224.', lower_bound=1)
     f.DEFINE_integer('batch_size', 128, 'Examples a step, all devices together.', lower_bound=1)
@@ -158,6 +158,8 @@ def make_spec(dataset):
     if FLAGS.mean == 'image' and not dataset.info.get('mean_image'):
         raise ValueError(f'--mean=image, but {dataset.folder} has no mean image (build_tfrecords writes one); '
                          'use --mean=rgb.')
+    if not dataset.info:
+        print(f"{dataset.folder} has no {data.INFO_FILE}: ImageNet's mean RGB and colour axes are used.")
     mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
     spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean)

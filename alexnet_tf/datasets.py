@@ -96,7 +96,7 @@ def _open_shards(folder, split, labels_offset, default_num_classes):
                          f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
     names, base = _described_labels(folder, info)
     if base is None:
-        base = _label_base(index, len(names) if names else default_num_classes)
+        base = _label_base(index, len(names) if names else default_num_classes, labels_offset)
     if names is None:
         if default_num_classes is None:
             raise ValueError(f'{folder} does not say how many classes it has; put a labels.txt there '
@@ -163,14 +163,16 @@ def _described_labels(folder, info):
     return tuple(labels[label] for label in sorted(labels)), base
 
 
-def _label_base(index, num_classes):
-    """0 or 1, from the records: which of label 0 and label num_classes occurs."""
+def _label_base(index, num_classes, labels_offset):
+    """0 or 1, from the records: which of label 0 and label num_classes occurs. If neither: labels_offset."""
     labels = [_label(_parse(records.read_record(index, position), index.where(position)),
                      'image/class/label', index.where(position)) for position in _spread(index)]
     if min(labels) == 0:
         return 0
     if max(labels) == num_classes:
         return 1
+    if labels_offset is not None:
+        return labels_offset
     raise ValueError(f'the labels of {len(labels)} records are {min(labels)} to {max(labels)}, which does not '
                      'tell whether the first class is 0 or 1; say it with --labels_offset=0 or 1, or put a '
                      "labels.txt beside the shards (a line 'label:name' a class).")

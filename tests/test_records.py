@@ -205,6 +205,15 @@ def test_label_base_is_found_by_looking(tmp_path, labels, offset, expected, name
     assert dataset.class_names == names and dataset.example(1)[0] == jpeg(1)
 
 
+def test_labels_that_do_not_tell_their_base(tmp_path):
+    write_shards(tmp_path, [[1, 2], [3]])  # of ten classes: neither 0 nor 10 is there
+    with pytest.raises(ValueError, match='labels of 3 records are 1 to 3, which does not tell .*--labels_offset=0'):
+        datasets.open_dataset(str(tmp_path), 'train', default_num_classes=10)
+    for offset in (0, 1):
+        dataset = datasets.open_dataset(str(tmp_path), 'train', default_num_classes=10, labels_offset=offset)
+        assert dataset.num_classes == 10 and dataset.example(2)[1] == 3 - offset
+
+
 def test_model_gardens_subfolders_and_labels_txt(tmp_path):
     write_shards(tmp_path / 'train', [[1], [2]])
     (tmp_path / 'labels.txt').write_text('0:background\n1:cat\n2:dog\n')
