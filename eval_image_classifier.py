@@ -4,16 +4,15 @@
 """
 import json
 import os
-import sys
 import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from alexnet_tf import checkpoints, data, datasets, evaluation, inference, metrics, precision, slim_flags
+from alexnet_tf import checkpoints, command, data, datasets, evaluation, inference, metrics, precision, slim_flags
 
 FLAGS = flags.FLAGS
 
@@ -41,20 +40,20 @@ def define_flags():
     slim_flags.define_refused(slim_flags.EVAL)
 
 
-def evaluate_once():
+def evaluate_once(checkpoint_path):
     """Loads, scores, prints and writes."""
-    policy, _ = precision.choose(FLAGS.precision)
+    policy, reason = precision.choose(FLAGS.precision)
     folder = FLAGS.dataset_dir or data.SAMPLE_DIR
     info = data.read_info(folder) or {}
     loaded = inference.load(
-        FLAGS.checkpoint_path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
+        checkpoint_path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
         mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         labels_offset=labels_offset(loaded.spec))
     check_classes(loaded, dataset)
     print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
-          f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}.')
+          f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
     batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=loaded.spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
     step = evaluation.make_eval_step(loaded.model, loaded.mean, image_size=loaded.spec.image_size,
@@ -63,9 +62,9 @@ def evaluate_once():
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
     result, scores, labels = evaluation.evaluate(
         step, batches, expected, max_num_batches=limit, log=print, keep_scores=bool(FLAGS.scores_file))
+    write_results(loaded, result)
     if FLAGS.scores_file:
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
-    write_results(loaded, result)
 
 
 def labels_offset(spec):
@@ -103,7 +102,7 @@ def write_results(loaded, result):
 
 
 def follow():
-    """Scores every checkpoint that turns up, until none has come for wait_timeout_secs."""
+    """Scores the newest checkpoint whenever there is a new one, until none has come for wait_timeout_secs."""
     done, since = None, time.monotonic()
     while time.monotonic() - since <= FLAGS.wait_timeout_secs:
         latest = checkpoints.find(FLAGS.checkpoint_path)
@@ -111,7 +110,7 @@ def follow():
             time.sleep(min(10, FLAGS.wait_timeout_secs))
             continue
         try:
-            evaluate_once()
+            evaluate_once(latest)
         except ValueError:
             if checkpoints.find(latest):
                 raise
@@ -120,16 +119,13 @@ def follow():
     print(f'No new checkpoint in {FLAGS.checkpoint_path} for {FLAGS.wait_timeout_secs:g} s.')
 
 
-def main(_):
-    try:
-        if FLAGS.wait_for_checkpoints:
-            follow()
-        else:
-            evaluate_once()
-    except (ValueError, OSError) as error:
-        sys.exit(f'eval_image_classifier: {error}')
+def main():
+    if FLAGS.wait_for_checkpoints:
+        follow()
+    else:
+        evaluate_once(FLAGS.checkpoint_path)
 
 
 if __name__ == '__main__':
     define_flags()
-    app.run(main)
+    command.run('eval_image_classifier', main)

@@ -7,14 +7,17 @@ Started again with the same --train_dir it goes on where it stopped.
 """
 import json
 import os
+import shlex
 import shutil
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
-from absl import app, flags
+from absl import flags
 
 from alexnet_tf import (
+    checkpoints,
+    command,
     data,
     evaluation,
     models,
@@ -102,6 +105,7 @@ def run():
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
+    check_same_run()
     dataset, validation = open_splits()
     spec = make_spec(dataset)
     models.set_seed(FLAGS.seed)
@@ -147,8 +151,16 @@ def open_splits():
             raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
                              'or name one with --validation_split_name.')
         return dataset, None
-    validation = data.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
-                                   default_num_classes=classes)
+    try:
+        validation = data.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
+                                       default_num_classes=classes)
+    except ValueError as error:
+        raise ValueError(f'the validation split: {error} Another split can be named with --validation_split_name; to '
+                         'train without any: --validation_split_name= --learning_rate_decay_type=fixed.') from error
+    if validation.class_names != dataset.class_names:
+        raise ValueError(f'in {folder} the splits {dataset.split} and {validation.split} have different classes '
+                         f'({dataset.num_classes} and {validation.num_classes}); put a labels.txt beside the shards '
+                         "(a line 'label:name' a class).")
     return dataset, validation
 
 
@@ -159,7 +171,7 @@ def make_spec(dataset):
         raise ValueError(f'--mean=image, but {dataset.folder} has no mean image (build_tfrecords writes one); '
                          'use --mean=rgb.')
     if not dataset.info:
-        print(f"{dataset.folder} has no {data.INFO_FILE}: ImageNet's mean RGB and colour axes are used.")
+        print(f"{dataset.folder} has no statistics of build_tfrecords: ImageNet's mean RGB and colour axes are used.")
     mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
     spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean)
@@ -171,11 +183,26 @@ def make_spec(dataset):
     return spec
 
 
+def check_same_run():
+    """A run that is resumed must draw the same examples: refuses another batch size or seed."""
+    path = os.path.join(FLAGS.train_dir, 'flags.json')
+    if not checkpoints.find(FLAGS.train_dir) or not os.path.exists(path):
+        return
+    with open(path, encoding='utf-8') as file:
+        before = json.load(file)
+    for name in ('batch_size', 'seed'):
+        if before.get(name) != FLAGS[name].value:
+            raise ValueError(f'--train_dir={FLAGS.train_dir} was begun with --{name}={before.get(name)}, not '
+                             f'{FLAGS[name].value}; resume with that, or begin another --train_dir with '
+                             '--checkpoint_path.')
+
+
 def write_description(spec, dataset):
-    """model.json, the mean image if there is one, and the flags, into train_dir."""
-    models.write_spec(spec, FLAGS.train_dir)
-    if isinstance(spec.mean, str):
-        shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(FLAGS.train_dir, spec.mean))
+    """model.json and the mean image, if there is one, beside the checkpoints; the flags."""
+    for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
+        models.write_spec(spec, folder)
+        if isinstance(spec.mean, str):
+            shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(folder, spec.mean))
     with open(os.path.join(FLAGS.train_dir, 'flags.json'), 'w', encoding='utf-8') as file:
         json.dump({flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
                    if flag.name not in slim_flags.TRAIN}, file, indent=1)
@@ -231,12 +258,13 @@ def print_summary(start_step, max_steps, result, state):
     elif result:
         print(f'Finished at step {max_steps}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%} of '
               f'{result.num_examples} validation images (best top-1: {float(state.best_accuracy.numpy()):.2%}).')
-    folder = '' if FLAGS.dataset_dir is None else f' --dataset_dir={FLAGS.dataset_dir}'
-    print(f'Next: python eval_image_classifier.py --checkpoint_path={FLAGS.train_dir}{folder} --views=10, or '
-          f'python -m alexnet_tf.export --checkpoint_path={FLAGS.train_dir} --output_dir=exported')
+    trained = f'--checkpoint_path={shlex.quote(FLAGS.train_dir)}'
+    folder = '' if FLAGS.dataset_dir is None else f' --dataset_dir={shlex.quote(FLAGS.dataset_dir)}'
+    print(f'Next: python eval_image_classifier.py {trained}{folder} --views=10, or '
+          f'python -m alexnet_tf.export {trained} --output_dir=exported')
 
 
-def main(_):
+def main():
     if FLAGS.dataset_dir is None:
         changed = {name: value for name, value in SAMPLE_DEFAULTS.items() if not FLAGS[name].present}
         for name, value in changed.items():
@@ -244,12 +272,9 @@ def main(_):
         print('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '
               + ' '.join(f'--{name}={",".join(value) if isinstance(value, list) else value}'
                          for name, value in changed.items()))
-    try:
-        run()
-    except (ValueError, OSError) as error:
-        sys.exit(f'train_image_classifier: {error}')
+    run()
 
 
 if __name__ == '__main__':
     define_flags()
-    app.run(main)
+    command.run('train_image_classifier', main)

@@ -3,7 +3,7 @@
     python -m alexnet_tf.build_tfrecords --input_dir=imagenet --output_dir=records
 
 reads `train/<class>/*` and `val/<class>/*` (or `validation/<class>/*`), writes
-`train-00000-of-01024`, `validation-00000-of-00128`, …, `labels.txt`, `dataset_info.json`, `mean_image.npy`.
+`train-00000-of-01024`, …, `validation-00000-of-…`, …, `labels.txt`, `dataset_info.json`, `mean_image.npy`.
 A finished folder is left alone, an interrupted one completed.
 """
 import collections
@@ -12,21 +12,20 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shlex
 import shutil
-import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from alexnet_tf import shard_writer
-from alexnet_tf.datasets import INFO_FILE, read_info
+from alexnet_tf import command, shard_writer
+from alexnet_tf.datasets import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.progress import Progress
 
 FLAGS = flags.FLAGS
 SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
 MEAN_IMAGE_FILE = 'mean_image.npy'
-PARTS_DIR = 'parts'  # statistics of finished shards, until all are finished
 
 
 def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=None, quality=95,
@@ -49,8 +48,7 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     classes, images = list_images(input_dir)
     texts = read_texts(synset_names, classes)
     plan = {'images': _fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
-            'resize_shorter_side': resize_shorter_side, 'quality': quality,
-            'skip_unreadable': skip_unreadable, 'texts': texts}
+            'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
     known = _finished(output_dir, plan)
     if known:
         log(f'{output_dir} is finished already: nothing to do.')
@@ -105,7 +103,8 @@ def list_images(input_dir):
                       for path in _files(os.path.join(root, name))] for split, folders in found.items()}
     for split, listed in images.items():
         if not listed:
-            raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
+            raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.'
+                             ' (ImageNet unpacks its validation images into one folder; sort them into classes first.)')
     return labels, images
 
 
@@ -140,7 +139,7 @@ def _fingerprint(input_dir, images):
     for split in sorted(images):
         for path, label in images[split]:
             name = os.fsencode(os.path.relpath(path, input_dir))
-            digest.update(b'%s\0%s\0%d\0%d\n' % (split.encode(), name, label, os.path.getsize(path)))
+            digest.update(b'%s\0%s\0%d\n' % (split.encode(), name, label))
     return digest.hexdigest()
 
 
@@ -209,8 +208,9 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
     for path, reason in sorted(totals.unreadable):
         log(f'unreadable: {path!r}: {reason}')
     if totals.unreadable and not skip_unreadable:
-        raise ValueError(f'{len(totals.unreadable)} images cannot be read (listed above); repair or remove them, '
-                         'or leave them out with --skip_unreadable.')
+        raise ValueError(f'{len(totals.unreadable)} images cannot be read (listed above); replace them by whole ones '
+                         'of the same names, or leave them out with --skip_unreadable; start again with the same '
+                         'flags else: what is done is kept.')
     if not totals.counts['train']:
         raise ValueError('no training image can be read.')
     mean_image, mean_rgb, eigenvalues, eigenvectors = totals.statistics()
@@ -227,7 +227,9 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
     shutil.rmtree(os.path.join(output_dir, PARTS_DIR))
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
         + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
-        f'Next: python train_image_classifier.py --dataset_dir={output_dir}')
+        f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)}'
+        + ('' if 'validation' in info['counts'] else
+           ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
 
 
@@ -251,17 +253,14 @@ def _define_flags():
     flags.DEFINE_integer('num_processes', None, 'Default: one a core.', lower_bound=1)
 
 
-def main(_):
+def main():
     shards = {'train': FLAGS.train_shards, 'validation': FLAGS.validation_shards}
-    try:
-        build(FLAGS.input_dir, FLAGS.output_dir, seed=FLAGS.seed, quality=FLAGS.quality,
-              shards={split: count for split, count in shards.items() if count},
-              resize_shorter_side=FLAGS.resize_shorter_side, skip_unreadable=FLAGS.skip_unreadable,
-              synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes)
-    except (ValueError, OSError) as error:
-        sys.exit(f'build_tfrecords: {error}')
+    build(FLAGS.input_dir, FLAGS.output_dir, seed=FLAGS.seed, quality=FLAGS.quality,
+          shards={split: count for split, count in shards.items() if count},
+          resize_shorter_side=FLAGS.resize_shorter_side, skip_unreadable=FLAGS.skip_unreadable,
+          synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes)
 
 
 if __name__ == '__main__':
     _define_flags()
-    app.run(main)
+    command.run('build_tfrecords', main)

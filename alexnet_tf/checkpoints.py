@@ -45,6 +45,9 @@ def find(path):
 
     Returns: a path for tf.train.load_checkpoint, or None if there is none.
     """
+    if set('*?[]\\') & set(path):  # TensorFlow opens checkpoints by pattern: it would write, but never find them
+        raise ValueError(f'{path!r} has one of * ? [ ] \\ in it, which TensorFlow cannot read checkpoints from; choose '
+                         'another folder.')
     if os.path.isdir(path):
         state = tf.train.latest_checkpoint(path)
         numbered = _all(path)
@@ -55,9 +58,10 @@ def find(path):
 
 def step_of(path):
     """The training step of a checkpoint: its global_step, else the number in its name, else 0."""
-    reader = named.read(path)
-    if reader.has_tensor('global_step'):
-        return int(reader.get_tensor('global_step'))
+    step = {'global_step': tf.Variable(0, dtype=tf.int64)}
+    if named.read(path).has_tensor('global_step'):
+        named.load(step, path)
+        return int(step['global_step'])
     number = re.search(r'-(\d+)$', path)
     return int(number[1]) if number else 0
 

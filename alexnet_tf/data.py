@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf import preprocessing
-from alexnet_tf.datasets import INFO_FILE, SAMPLE_DIR, Dataset, open_dataset, read_info
+from alexnet_tf.datasets import SAMPLE_DIR, Dataset, open_dataset, read_info
 
-__all__ = ['INFO_FILE', 'SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_dataset', 'positions',
+__all__ = ['SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_dataset', 'positions',
            'read_info', 'training_batches']
 
 

@@ -15,15 +15,17 @@ from alexnet_tf import records
 
 INFO_FILE = 'dataset_info.json'
 BACKGROUND = 'background'  # the name of slim's class 0
+PARTS_DIR = 'parts'  # of build_tfrecords: statistics of finished shards, until all are finished
 SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
-_CHECKED = 4096  # records looked at before the first step, spread over all shards
+_CHECKED_BYTES = 1 << 30  # up to so much is read through before the first step; of more,
+_CHECKED = 4096  # so many records, the first ones of every shard
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """One split of labelled images.
 
-    image_key, label_key: features of a record. label_base: the label of the first class in the records.
+    image_key, label_key: features of a record.
     labels_offset: what is subtracted from a record's label. num_classes, class_names: after that.
     info: the statistics that build_tfrecords wrote (mean_rgb, …), or {}.
     """
@@ -112,21 +114,28 @@ def _open_shards(folder, split, labels_offset, default_num_classes):
 
 def _shards(folder, split):
     """Paths of all shards of a split, in order; none may be missing."""
-    pattern = f'{split}-[0-9]*-of-[0-9]*'
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), pattern))
-                   or glob.glob(os.path.join(glob.escape(folder), split, pattern)))  # Model Garden
-    if not paths:
-        found = {match[1] for name in os.listdir(folder) if (match := re.match(r'(.+)-\d+-of-\d+$', name))}
+    shard = re.compile(re.escape(split) + r'-\d+-of-(\d+)')
+    for parent in (folder, os.path.join(folder, split)):  # Model Garden has a folder a split
+        names = sorted(filter(shard.fullmatch, os.listdir(parent))) if os.path.isdir(parent) else []
+        if names:
+            break
+    else:
+        found = {match[1] for name in os.listdir(folder) if (match := re.fullmatch(r'(.+)-\d+-of-\d+', name))}
         raise ValueError(f'{folder} has no shards {split}-00000-of-…; '
                          + (f'splits there: {", ".join(sorted(found))}.' if found else
                             'make some with python -m alexnet_tf.build_tfrecords.'))
-    totals = {path.rsplit('-', 1)[1] for path in paths}
-    wanted = {f'{split}-{number:05d}-of-{total}' for total in totals for number in range(int(total))}
-    missing = sorted(wanted - {os.path.basename(path) for path in paths})
+    if os.path.isdir(os.path.join(folder, PARTS_DIR)):
+        raise ValueError(f'{folder} is unfinished; run build_tfrecords again with the same flags.')
+    totals = {shard.fullmatch(name)[1] for name in names}
+    if len(totals) > 1:
+        raise ValueError(f'{folder} holds shards of several writings ({split}-…-of-{", -of-".join(sorted(totals))}); '
+                         'remove all but one.')
+    total, = totals
+    missing = sorted({f'{split}-{number:05d}-of-{total}' for number in range(int(total))} - set(names))
     if missing:
-        raise ValueError(f'{folder} lacks {len(missing)} of {len(wanted)} shards: {", ".join(missing[:3])}'
+        raise ValueError(f'{folder} lacks {len(missing)} of {int(total)} shards: {", ".join(missing[:3])}'
                          f'{" …" if len(missing) > 3 else ""}.')
-    return paths
+    return [os.path.join(parent, name) for name in names]
 
 
 def read_info(folder):
@@ -136,9 +145,10 @@ def read_info(folder):
         return None
     try:
         with open(path, encoding='utf-8') as file:
-            return json.load(file)
+            info = json.load(file)
     except (OSError, ValueError) as error:
         raise ValueError(f'cannot read {path}: {error}') from error
+    return info if info.get('format') == 'slim' else None  # tensorflow-datasets has a file of this name
 
 
 def _described_labels(folder, info):
@@ -179,7 +189,9 @@ def _label_base(index, num_classes, labels_offset):
 
 
 def _spread(index):
-    """Positions of up to _CHECKED records: the first ones of every shard."""
+    """Positions of the records to look at: all of a small split, the first ones of every shard of a large one."""
+    if index.length.sum() <= _CHECKED_BYTES:
+        return range(len(index))
     each = -(-_CHECKED // len(index.files))
     ends = np.append(index.first[1:], len(index))
     return [position for first, end in zip(index.first, ends) for position in range(first, min(end, first + each))]
@@ -224,8 +236,7 @@ def _open_tfds(folder, split, labels_offset):
         raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
                          'Convert it: tfds.convert_format.')
     features = builder.info.features
-    image_key = _only_feature(features, tfds.features.Image, folder)
-    label_key = _only_feature(features, tfds.features.ClassLabel, folder)
+    image_key, label_key = _supervised(builder.info, tfds.features, folder)
     split_info = builder.info.splits[split]
     index = records.index_files([os.fspath(path) for path in split_info.filepaths])
     if len(index) != split_info.num_examples:
@@ -236,9 +247,13 @@ def _open_tfds(folder, split, labels_offset):
                    tuple(features[label_key].names)[max(offset, 0):], {})
 
 
-def _only_feature(features, kind, folder):
-    keys = [key for key, feature in features.items() if isinstance(feature, kind)]
-    if len(keys) != 1:
-        raise ValueError(f'{folder} has {len(keys)} features of type {kind.__name__}, needed is one: it is no '
-                         'dataset of labelled images.')
-    return keys[0]
+def _supervised(info, kinds, folder):
+    """(image key, label key) of a tensorflow-datasets description."""
+    pair = []
+    for kind, chosen in zip((kinds.Image, kinds.ClassLabel), info.supervised_keys or (None, None)):
+        keys = [key for key, feature in info.features.items() if isinstance(feature, kind)]
+        if chosen not in keys and len(keys) != 1:
+            raise ValueError(f'{folder} has {len(keys)} features of type {kind.__name__} ({", ".join(keys)}); needed '
+                             'is one, or supervised_keys that choose.')
+        pair.append(chosen if chosen in keys else keys[0])
+    return pair

@@ -3,14 +3,13 @@
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=exported
 """
 import os
-import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
-from alexnet_tf import inference, preprocessing
+from alexnet_tf import command, inference, preprocessing
 
 FLAGS = flags.FLAGS
 
@@ -68,18 +67,15 @@ def _define_flags():
     flags.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
 
 
-def main(_):
+def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
-    try:
-        loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
-        export(loaded, FLAGS.output_dir)
-    except (ValueError, OSError) as error:
-        sys.exit(f'export: {error}')
+    loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
+    export(loaded, FLAGS.output_dir)
     print(f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to {FLAGS.output_dir}: '
           'signatures serving_default (images) and serve_bytes (image_bytes).')
 
 
 if __name__ == '__main__':
     _define_flags()
-    app.run(main)
+    command.run('export', main)

@@ -6,6 +6,7 @@ import numpy as np
 import tf_keras
 
 from alexnet_tf import checkpoints, models, preprocessing
+from alexnet_tf.datasets import BACKGROUND
 from nets import checkpoints as named
 from nets import nets_factory
 
@@ -25,8 +26,8 @@ def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, i
 
     Args:
       checkpoint_path: a file, or a folder (its latest).
-      model_name, class_names, mean_rgb: for checkpoints without a model.json (in their folder or the one
-        above). class_names None: numbers. mean_rgb None: ImageNet's.
+      model_name, class_names, mean_rgb: for checkpoints without a model.json beside
+        them. class_names None: numbers. mean_rgb None: ImageNet's.
       image_size: pixels; None: the size of training.
       dtype: Keras policy; None: float32.
 
@@ -36,7 +37,8 @@ def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, i
     if not checkpoint:
         raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; train one with '
                          'train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder.')
-    folder, spec = _find_spec(checkpoint)
+    folder = os.path.dirname(os.path.abspath(checkpoint))
+    spec = models.read_spec(folder)
     if spec and model_name not in (None, spec.model_name):
         raise ValueError(f'--model_name={model_name}, but {checkpoint} is of {spec.model_name} by its '
                          f'{models.MODEL_FILE}; leave the flag out.')
@@ -53,16 +55,6 @@ def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, i
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 
 
-def _find_spec(checkpoint):
-    """(folder, Spec) of the model.json beside a checkpoint or, for best/, above it; else (folder, None)."""
-    folder = os.path.dirname(os.path.abspath(checkpoint))
-    for candidate in (folder, os.path.dirname(folder)):
-        spec = models.read_spec(candidate)
-        if spec:
-            return candidate, spec
-    return folder, None
-
-
 def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
     if not model_name:
         raise ValueError(f'there is no {models.MODEL_FILE} beside {checkpoint}; say which network it is of with '
@@ -72,5 +64,12 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
     biases = f'{model_name}/fc8/biases'
     if biases not in shapes:
         raise ValueError(f'{checkpoint} has no variable {biases}; is it of {model_name}?')
-    names = class_names or tuple(map(str, range(shapes[biases][0])))
-    return models.Spec(model_name, 224, tuple(names), tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB))
+    classes, names = shapes[biases][0], tuple(class_names or ())
+    if len(names) + 1 == classes:
+        names = (BACKGROUND, *names)  # slim's 1001
+    if len(names) != classes:
+        names = tuple(map(str, range(classes)))
+    mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
+    print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are 224 pixels, mean RGB {mean} and '
+          f'the {classes} classes {", ".join(names[:3])} …')
+    return models.Spec(model_name, 224, names, mean)

@@ -43,7 +43,7 @@ def load_mean(spec, folder):
     path = os.path.join(folder, spec.mean)
     try:
         mean = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:  # EOFError: an empty file
         raise ValueError(f'cannot read the mean image {path}: {error}') from error
     side = round(spec.image_size * 256 / 224)
     if mean.shape != (side, side, 3):

@@ -20,8 +20,8 @@ def make(name, *, momentum=0.9, adadelta_rho=0.95, adagrad_initial_accumulator_v
     kinds = tf_keras.optimizers
     makers = {
         'adadelta': lambda **k: kinds.Adadelta(rho=adadelta_rho, epsilon=opt_epsilon, **k),
-        'adagrad': lambda **k: kinds.Adagrad(
-            initial_accumulator_value=adagrad_initial_accumulator_value, epsilon=opt_epsilon, **k),
+        'adagrad': lambda **k: kinds.Adagrad(  # slim's has no opt_epsilon; the accumulator starts above 0
+            initial_accumulator_value=adagrad_initial_accumulator_value, **k),
         'adam': lambda **k: kinds.Adam(beta_1=adam_beta1, beta_2=adam_beta2, epsilon=opt_epsilon, **k),
         'ftrl': lambda **k: kinds.Ftrl(
             learning_rate_power=ftrl_learning_rate_power,

@@ -20,7 +20,7 @@ def training_image(encoded, seed, *, size=224):
     """Decode, a random crop out of the central square, a random mirror.
 
     Args:
-      encoded: string [], a JPEG (or PNG, GIF, BMP) image.
+      encoded: string [], a JPEG (or PNG, or GIF of one frame).
       seed: int [2], all that crop and mirror depend on.
       size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
 
@@ -65,8 +65,9 @@ def square_side(size):
 
 
 def decode(encoded):
-    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG, GIF or BMP image."""
-    return tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')
+    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame."""
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')
+    return tf.ensure_shape(image, [None, None, 3])  # of a WebP image the op returns frames, without an error
 
 
 def resized_square(image, side, *, corner=(0, 0), size=None):

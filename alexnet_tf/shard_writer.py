@@ -107,6 +107,8 @@ def read_part(shard):
     if not os.path.exists(shard.path):
         return None
     with contextlib.suppress(OSError, ValueError, KeyError), np.load(shard.part) as stored:
+        if stored['sizes'].tolist() != _sizes(shard):  # an image was replaced
+            return None
         return Part(int(stored['written']), [tuple(pair) for pair in stored['unreadable'].tolist()],
                     stored['image_sum'], stored['product_sum'])
     return None
@@ -115,9 +117,14 @@ def read_part(shard):
 def _write_part(shard, part):
     temporary = shard.part + '.partial'
     with open(temporary, 'wb') as file:
-        np.savez(file, written=part.written, unreadable=np.array(part.unreadable, str),
+        np.savez(file, sizes=_sizes(shard), written=part.written, unreadable=np.array(part.unreadable, str),
                  image_sum=part.image_sum, product_sum=part.product_sum)
     os.replace(temporary, shard.part)
+
+
+def _sizes(shard):
+    """Bytes of each of its images' files."""
+    return [os.path.getsize(path) for path, _ in shard.images]
 
 
 def _add(part, square, split):

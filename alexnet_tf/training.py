@@ -167,6 +167,7 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
             if validating:
                 result = validate()
                 is_best = _learn_from(result, state, metrics, log)
+            _finite(sum(tf.reduce_sum(tf.cast(variable, tf.float64)) for variable in state.trainable), step)
             path = checkpoints.save(train_dir, step, state.tensors())
             if is_best:
                 checkpoints.save_best(train_dir, path)
@@ -195,7 +196,8 @@ def _learn_from(result, state, metrics, log):
 def _finite(loss, step):
     loss = float(loss)
     if not math.isfinite(loss):
-        raise ValueError(f'the loss is {loss} at step {step}; nothing was saved since the last checkpoint. '
+        raise ValueError(f'the loss, or the weights\' sum, is {loss} at step {step}; nothing was saved '
+                         'since the last checkpoint. '
                          'Lower --learning_rate (a tenth, when fine-tuning) or use --warmup_epochs.')
     return loss
 

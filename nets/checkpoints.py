@@ -79,7 +79,10 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
     if not loaded:
         raise ValueError(f'nothing to load from the checkpoint {path}: no name of the network is in it.')
     for name in loaded:
-        wanted[name].assign(reader.get_tensor(name))
+        try:
+            wanted[name].assign(reader.get_tensor(name))
+        except tf.errors.OpError as error:
+            raise ValueError(f'the checkpoint {path} is damaged or was removed: {error.message}') from error
     return loaded, sorted(set(variables) - set(loaded))
 
 

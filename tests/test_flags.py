@@ -53,6 +53,7 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
 
 
 @pytest.mark.parametrize('arguments, sentence', [
+    (['train_image_classifier.py', '--clone_on_cpu', 'False'], 'not understood: False'),
     (['train_image_classifier.py', '--num_readers=8'], 'refused: records are read by position'),
     (['train_image_classifier.py', '--dataset_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
     (['train_image_classifier.py', '--model_name=vgg'], "unknown network 'vgg'; known are alexnet, alexnet_v2"),
@@ -60,6 +61,7 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
     (['train_image_classifier.py', '--num_clones=3'], 'this machine has'),
     (['train_image_classifier.py', '--num_clones=3', '--clone_on_cpu', '--batch_size=32'], 'does not divide'),
     (['train_image_classifier.py', '--train_image_size=64'], 'at least'),
+    (['train_image_classifier.py', '--validation_split_name=test'], 'to train without any: --validation_split_name='),
     (['train_image_classifier.py', '--dataset_split_name=test'], 'splits there: train, validation'),
     (['train_image_classifier.py', '--decay_epochs=4,x'], 'decay_epochs'),
     (['train_image_classifier.py', '--learning_rate_decay_type=plateau', '--validation_split_name='],

@@ -41,7 +41,7 @@ def numpy_square(image, side):
 
 
 @pytest.mark.parametrize('height, width', [(300, 401), (401, 300), (256, 256), (224, 224), (32, 32), (1, 1), (257, 900),
-                                           (500, 375)])
+                                           (500, 375), (499, 375), (375, 499), (512, 513), (1, 7)])
 def test_resized_square_is_the_triangle_filter(height, width):
     image = RANDOM.integers(0, 256, [height, width, 3], np.uint8)
     square = eagerly_and_in_tf_data(lambda image: preprocessing.resized_square(image, 256), image)
@@ -64,18 +64,50 @@ def test_a_crop_is_that_part_of_the_square_and_tf_images_numbers():
         assert (crop != part).mean() < 1e-3 and np.abs(crop - part).max() <= 1
 
 
-@pytest.mark.parametrize('kind', ['rgb', 'progressive', 'grey', 'cmyk', 'png'])
+@pytest.mark.parametrize('height, width', [(400, 300), (641, 480), (280, 280), (17, 32)])
+def test_the_square_of_any_shape_has_tf_images_numbers(height, width):
+    image = RANDOM.integers(0, 256, [height, width, 3], np.uint8)
+    side = preprocessing.square_side(64)
+    longer = round(max(height, width) * side / min(height, width))  # no ties among these
+    new = [longer if length > min(height, width) else side for length in (height, width)]
+    top, left = (new[0] - side) // 2, (new[1] - side) // 2
+    resized = tf.image.resize(image, new, antialias=True).numpy()[top:top + side, left:left + side]
+    assert np.abs(preprocessing.resized_square(tf.constant(image), side).numpy() - resized).max() < 0.52
+
+
+def test_square_side_is_in_proportion():
+    # 256 / 224 = 8 / 7
+    assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 259, 73, 128, 8]
+
+
+@pytest.mark.parametrize('kind', ['rgb', 'progressive', 'grey', 'cmyk', 'png', 'gif'])
 def test_decode_gives_pillows_pixels(kind):
     image_module = pytest.importorskip('PIL.Image', reason='Pillow is the independent decoder')
     smooth = tf.image.resize(RANDOM.uniform(0, 255, [5, 6, 3]), [90, 120], 'bicubic')
     image = image_module.fromarray(np.clip(smooth, 0, 255).astype(np.uint8))
     image = image.convert({'grey': 'L', 'cmyk': 'CMYK'}.get(kind, 'RGB'))
     file = io.BytesIO()
-    image.save(file, 'PNG' if kind == 'png' else 'JPEG', **{'progressive': True} if kind == 'progressive' else {})
+    options = {'progressive': True} if kind == 'progressive' else {}
+    image.save(file, {'png': 'PNG', 'gif': 'GIF'}.get(kind, 'JPEG'), **options)
     decoded = eagerly_and_in_tf_data(preprocessing.decode, file.getvalue()).astype(int)
     wanted = np.asarray(image_module.open(file).convert('RGB')).astype(int)
     assert decoded.shape == (90, 120, 3)
-    assert np.abs(decoded - wanted).max() <= (0 if kind == 'png' else 3)
+    assert np.abs(decoded - wanted).max() <= (0 if kind in ('png', 'gif') else 3)
+
+
+@pytest.mark.parametrize('kind', ['BMP', 'WEBP', 'animated GIF', 'JPEG cut off'])
+def test_what_cannot_be_decoded_is_an_error(kind):
+    # The error of TensorFlow, which data.Batches turns into one that names the record.
+    image_module = pytest.importorskip('PIL.Image', reason='Pillow writes the images')
+    image = image_module.fromarray(COORDINATES)
+    file = io.BytesIO()
+    more = {'save_all': True, 'append_images': [image.rotate(90)]} if kind == 'animated GIF' else {}
+    image.save(file, kind.replace('animated ', '').replace(' cut off', ''), **more)
+    encoded = file.getvalue()[:500 if kind == 'JPEG cut off' else None]
+    with pytest.raises(tf.errors.OpError):
+        preprocessing.decode(encoded)
+    with pytest.raises(tf.errors.OpError):
+        next(iter(tf.data.Dataset.from_tensors(encoded).map(preprocessing.evaluation_image)))
 
 
 def test_decode_of_real_photographs():
@@ -101,6 +133,44 @@ def test_training_image_is_a_function_of_its_seed():
         top, left = image[0, 0, 0], min(image[0, 0, 1], image[0, -1, 1])
         region = COORDINATES[top:top + 224, left:left + 224]
         assert np.array_equal(image, region) or np.array_equal(image, region[:, ::-1])
+
+
+def test_training_image_of_another_size():
+    # A square of 73 pixels stays as it is, so that crops of 64 show where they come from: offsets 0..9.
+    encoded = tf.io.encode_png(COORDINATES[:73, :73])
+    seen = set()
+    for number in range(150):
+        image = preprocessing.training_image(encoded, [9, number], size=64).numpy()
+        corner = image[0, 0, 0], min(image[0, 0, 1], image[0, -1, 1])
+        region = COORDINATES[corner[0]:, corner[1]:][:64, :64]
+        assert np.array_equal(image, region) or np.array_equal(image, region[:, ::-1])
+        seen |= {('top', int(corner[0])), ('left', int(corner[1]))}
+    assert seen == {(edge, offset) for edge in ('top', 'left') for offset in range(10)}
+
+
+def test_no_two_random_steps_share_a_seed():
+    # Crop, mirror, noise and dropout of neighbouring seeds and examples: no number is drawn twice.
+    seeds = [preprocessing.stream(tf.constant([seed, number], tf.int64), step).numpy().tolist()
+             for seed in (0, 1, 2) for number in range(40) for step in (1, 2, 3, 4)]
+    assert len({tuple(seed) for seed in seeds}) == 3 * 40 * 4
+
+
+def test_crop_mirror_and_noise_do_not_follow_one_another():
+    side, count = 8, 1500  # small images: crops of 7 out of 8, offsets 0 and 1
+    encoded = tf.io.encode_png(COORDINATES[:side, :side])
+    def draw(number):
+        seed = tf.stack([tf.constant(0, tf.int64), number])
+        noise = preprocessing.add_colour_noise(tf.zeros([1, 1, 1, 3]), seed, np.eye(3))
+        return preprocessing.training_image(encoded, seed, size=7), noise[0, 0, 0]
+    crops, noise = next(iter(tf.data.Dataset.range(count).map(draw).batch(count)))
+    crops, noise = crops.numpy().astype(int), noise.numpy()
+    mirrored = crops[:, 0, 0, 1] > crops[:, 0, -1, 1]
+    # With the noise's size too: Box and Muller take it from a uniform draw of the same seed.
+    draws = np.column_stack([crops[:, 0, 0, 0], crops[:, 0, :, 1].min(1), mirrored, noise])
+    assert np.abs(np.corrcoef(draws.T) - np.eye(6)).max() < 4 / np.sqrt(count)
+    sizes = np.column_stack([draws[:, :3], np.abs(noise).sum(1)])
+    assert np.abs(np.corrcoef(sizes.T) - np.eye(4)).max() < 4 / np.sqrt(count)
+    assert np.abs(draws[:, :3].mean(0) - 0.5).max() < 2 / np.sqrt(count)
 
 
 def test_evaluation_image_and_its_views():
@@ -162,6 +232,17 @@ def test_colour_noise_of_a_share_is_that_of_the_whole_batch():
     whole = noisy(images)
     np.testing.assert_array_equal(noisy(images[4:6], first_row=4, rows=8), whole[4:6])
     assert not np.array_equal(preprocessing.add_colour_noise(images, [5, 7], axes), whole)
+    np.testing.assert_array_equal(
+        eagerly_and_in_tf_data(lambda images: preprocessing.add_colour_noise(images, [5, 6], axes), images), whole)
+
+
+def test_noise_axes_are_the_paper_with_deviations_for_variances():
+    values, vectors = np.array([900.0, 16.0, 4.0]), np.linalg.qr(RANDOM.normal(size=[3, 3]))[0]
+    axes = preprocessing.noise_axes(values, vectors, scale=0.2).numpy()
+    alphas = np.array([0.5, -2.0, 1.0])
+    # The paper's sum over p_i alpha_i lambda_i, column i of `vectors` for p_i, sqrt(lambda_i) for lambda_i
+    expected = vectors @ (0.2 * alphas * np.sqrt(values))
+    np.testing.assert_allclose(alphas @ axes, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_training_batch_is_its_steps():

@@ -132,6 +132,8 @@ def test_other_formats_become_rgb_jpeg_and_unreadable_files_fail(tmp_path):
         build_tfrecords.build(str(tmp_path / 'images'), str(tmp_path / 'failed'), log=lines.append)
     for name in ('empty.jpg', 'cut.jpg', 'text.jpg'):
         assert any(line.startswith('unreadable: ') and name in line for line in lines), name
+    (tmp_path / 'failed').rename(tmp_path / 'records')  # what was done is kept
+    (path / 'text.jpg').write_bytes(b'another text')  # replaced, though by nothing better
     info = build_tfrecords.build(str(tmp_path / 'images'), str(tmp_path / 'records'), skip_unreadable=True,
                                  log=lambda _: None)
     assert info['counts'] == {'train': 4} and info['unreadable'] == 3
@@ -367,6 +369,7 @@ def test_an_image_that_cannot_be_decoded_is_named_when_it_is_reached(tmp_path, m
 
 def test_a_wrong_label_deep_in_a_file_is_named_when_it_is_reached(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, '_CHECKED', 2)
+    monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)  # as if it were larger than that
     write_shards(tmp_path, [[1, 2, 1, 9]])
     (tmp_path / 'labels.txt').write_text('1:a\n2:b\n')
     dataset = data.open_dataset(str(tmp_path), 'train')
