@@ -10,26 +10,26 @@ def learning_rate(step, *, decay_type, base, steps_per_epoch, decay_factor=0.1,
 
     Args:
       step: from 0. steps_per_epoch: examples / batch size.
-      decay_type: 'fixed'; 'exponential' (times decay_factor after every epochs_per_decay epochs, in
-        steps, as slim); 'polynomial' (a straight line from base to `end` at epochs_per_decay epochs,
+      decay_type: 'fixed'; 'exponential' (times decay_factor after every epochs_per_decay epochs, which
+        slim rounds down to whole steps); 'polynomial' (a straight line from base to `end` at epochs_per_decay epochs,
         constant after, as slim); 'piecewise' (times decay_factor at each of `boundaries`, epochs);
         'plateau' (times decay_factor ** divisions, which Plateau counts).
-      warmup_epochs: epochs during which the rate rises linearly from 0.
+      warmup_epochs: epochs during which the rate is at most a line from 0 to base, as slim.
     """
     epoch = step / steps_per_epoch
-    if epoch < warmup_epochs:
-        return base * epoch / warmup_epochs
     if decay_type == 'exponential':
-        return base * decay_factor ** int(epoch / epochs_per_decay)
-    if decay_type == 'polynomial':
-        return end + (base - end) * (1 - min(epoch / epochs_per_decay, 1))
-    if decay_type == 'piecewise':
-        return base * decay_factor ** sum(epoch >= boundary for boundary in boundaries)
-    if decay_type == 'plateau':
-        return base * decay_factor ** divisions
-    if decay_type != 'fixed':
+        rate = base * decay_factor ** int(epoch / epochs_per_decay)
+    elif decay_type == 'polynomial':
+        rate = end + (base - end) * (1 - min(epoch / epochs_per_decay, 1))
+    elif decay_type == 'piecewise':
+        rate = base * decay_factor ** sum(epoch >= boundary for boundary in boundaries)
+    elif decay_type == 'plateau':
+        rate = base * decay_factor ** divisions
+    elif decay_type == 'fixed':
+        rate = base
+    else:
         raise ValueError(f'learning_rate_decay_type is {decay_type!r}; known are {", ".join(DECAY_TYPES)}.')
-    return base
+    return min(rate, base * epoch / warmup_epochs) if epoch < warmup_epochs else rate
 
 
 class Plateau:

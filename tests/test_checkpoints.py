@@ -26,7 +26,7 @@ def steps_in(folder):
 # Checkpoints ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', ['plain', 'run [1] *?', 'with space'])  # glob's signs are not to be globbed
+@pytest.mark.parametrize('name', ['plain', 'with space'])
 def test_the_last_five_are_kept_after_every_save(tmp_path, name):
     folder = tmp_path / name
     saved = [1, 2, 3, 4, 5, 6, 7, 98, 99, 100, 1000]  # by number, not by letter
@@ -76,6 +76,12 @@ def test_find(tmp_path):
     assert checkpoints.find(str(tmp_path / 'model.ckpt-1')) is None  # not the first letters of another
     os.remove(tmp_path / 'checkpoint')  # someone copied only the checkpoints
     assert checkpoints.find(str(tmp_path)) == latest
+
+
+@pytest.mark.parametrize('sign', list('*?[]\\'))
+def test_folders_that_tensorflow_takes_for_patterns_are_refused(tmp_path, sign):
+    with pytest.raises(ValueError, match='TensorFlow cannot read checkpoints from; choose another folder'):
+        checkpoints.find(str(tmp_path / f'run{sign}1'))
 
 
 def test_find_takes_the_one_that_tensorflows_file_names(tmp_path):

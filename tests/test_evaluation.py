@@ -83,6 +83,7 @@ def test_a_limit_divides_by_what_was_seen(max_num_batches, seen):
                                      max_num_batches=max_num_batches)
     assert result.num_examples == len(scores) == len(all_labels) == seen
     assert result.accuracy == (labels[:seen] == 0).mean()
+    assert result.loss == pytest.approx(np.log(1 + np.exp(-1)) + (labels[:seen] == 1).mean(), rel=1e-6)
 
 
 def test_scores_are_kept_only_when_asked_and_progress_counts_examples():

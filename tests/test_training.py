@@ -74,10 +74,8 @@ def test_the_update_rule_is_the_papers():
     ('momentum', lambda: v1.train.MomentumOptimizer(0.01, 0.9)),  # the same while the rate is constant
 ])
 def test_optimizers_equal_tf1s(name, reference):
-    # Keras adds opt_epsilon below Adagrad's root, TF1 has none: hence 0 there. TF1's RMSProp starts its mean square
-    # at 1, Keras' at 0.
-    epsilon = {'opt_epsilon': 0.0} if name == 'adagrad' else {}
-    optimizer = optimizers.make(name, **epsilon)
+    # TF1's RMSProp starts its mean square at 1, Keras' at 0.
+    optimizer = optimizers.make(name)
     start = RANDOM.normal(size=[6]).astype(np.float32)
     gradients = RANDOM.normal(size=[3, 6]).astype(np.float32)
     ours = tf.Variable(start)
