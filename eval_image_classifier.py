@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import checkpoints, command, data, datasets, evaluation, inference, metrics, precision, slim_flags
+from alexnet_tf import checkpoints, command, data, evaluation, inference, metrics, precision, slim_flags
 
 FLAGS = flags.FLAGS
 
@@ -50,7 +50,7 @@ def evaluate_once(checkpoint_path):
         mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
-        labels_offset=labels_offset(loaded.spec))
+        labels_offset=labels_offset(loaded))
     check_classes(loaded, dataset)
     print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
           f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
@@ -67,11 +67,11 @@ def evaluate_once(checkpoint_path):
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
 
 
-def labels_offset(spec):
-    """The flag; else 0 for a network that knows the background class, None (found by looking) for others."""
-    if FLAGS.labels_offset is None and spec.class_names[0] == datasets.BACKGROUND:
-        return 0
-    return FLAGS.labels_offset
+def labels_offset(loaded):
+    """The flag's, else 0 (background kept) or None (found by looking) as the network's classes want it."""
+    if FLAGS.labels_offset is not None:
+        return FLAGS.labels_offset
+    return 0 if loaded.knows_background else None
 
 
 def check_classes(loaded, dataset):
@@ -84,10 +84,10 @@ def check_classes(loaded, dataset):
 
 
 def write_results(loaded, result):
-    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(loaded.checkpoint), 'eval')
-    os.makedirs(eval_dir, exist_ok=True)
     print(f'eval/Accuracy[{result.accuracy:.5g}]')
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
+    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(loaded.checkpoint), 'eval')
+    os.makedirs(eval_dir, exist_ok=True)
     path = os.path.join(eval_dir, 'eval_results.json')
     with open(path + '.partial', 'w', encoding='utf-8') as file:
         json.dump({'checkpoint': loaded.checkpoint, 'global_step': loaded.step, 'views': int(FLAGS.views),
@@ -104,9 +104,11 @@ def write_results(loaded, result):
 def follow():
     """Scores the newest checkpoint whenever there is a new one, until none has come for wait_timeout_secs."""
     done, since = None, time.monotonic()
-    while time.monotonic() - since <= FLAGS.wait_timeout_secs:
+    while True:
         latest = checkpoints.find(FLAGS.checkpoint_path)
         if latest in (None, done):
+            if time.monotonic() - since > FLAGS.wait_timeout_secs:
+                break
             time.sleep(min(10, FLAGS.wait_timeout_secs))
             continue
         try:

@@ -6,6 +6,7 @@
 Started again with the same --train_dir it goes on where it stopped.
 """
 import json
+import math
 import os
 import shlex
 import shutil
@@ -50,7 +51,7 @@ def define_flags():
     f.DEFINE_integer('batch_size', 128, 'Examples a step, all devices together.', lower_bound=1)
     f.DEFINE_float('num_epochs', 90.0, 'Epochs to train (paper: about 90).', lower_bound=0)
     f.DEFINE_integer('max_number_of_steps', None, 'Steps to train, instead of --num_epochs.', lower_bound=0)
-    f.DEFINE_integer('seed', 0, 'Of order, crops, noise, dropout and initial weights.', lower_bound=0)
+    f.DEFINE_integer('seed', 0, 'Of order, crops, noise, dropout and initial weights.', 0, 2 ** 32 - 1)
     f.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
     f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
     f.DEFINE_bool('clone_on_cpu', False, 'Make the clones on logical CPU devices.')
@@ -105,6 +106,7 @@ def run():
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
+    check_flags()
     check_same_run()
     dataset, validation = open_splits()
     spec = make_spec(dataset)
@@ -126,7 +128,7 @@ def run():
     steps_per_epoch = len(dataset) / FLAGS.batch_size
     max_steps = FLAGS.max_number_of_steps
     if max_steps is None:
-        max_steps = round(FLAGS.num_epochs * steps_per_epoch)
+        max_steps = math.ceil(round(FLAGS.num_epochs * steps_per_epoch, 6))
     print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
           f'{spec.num_classes} classes from {dataset.folder}: steps {start_step} to {max_steps}, '
           f'{steps_per_epoch:.1f} steps an epoch.')
@@ -174,8 +176,8 @@ def make_spec(dataset):
         print(f"{dataset.folder} has no statistics of build_tfrecords: ImageNet's mean RGB and colour axes are used.")
     mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
-    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean)
-    known = models.read_spec(FLAGS.train_dir)
+    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean, dataset.labels_offset)
+    known = models.read_spec(FLAGS.train_dir) if checkpoints.find(FLAGS.train_dir) else None
     if known and known != spec:
         differing = ', '.join(field for field in vars(spec) if getattr(spec, field) != getattr(known, field))
         raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with another {differing}; choose another '
@@ -183,14 +185,30 @@ def make_spec(dataset):
     return spec
 
 
+def check_flags():
+    """Refuses flags that would have no effect."""
+    piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
+    if piecewise != bool(FLAGS.decay_epochs):
+        raise ValueError('--learning_rate_decay_type=piecewise and --decay_epochs (as 13,18) need each other; '
+                         f'the schedule is {FLAGS.learning_rate_decay_type}.')
+    for name in ('checkpoint_exclude_scopes', 'trainable_scopes'):
+        if '' in FLAGS[name].value:
+            raise ValueError(f'--{name} has an empty entry, which would mean all variables; remove the comma.')
+    if FLAGS.checkpoint_exclude_scopes and not FLAGS.checkpoint_path:
+        raise ValueError('--checkpoint_exclude_scopes is about --checkpoint_path, which is not given.')
+
+
 def check_same_run():
-    """A run that is resumed must draw the same examples: refuses another batch size or seed."""
+    """A run that is resumed must draw the same examples and go on with the same rule: refuses others."""
     path = os.path.join(FLAGS.train_dir, 'flags.json')
     if not checkpoints.find(FLAGS.train_dir) or not os.path.exists(path):
         return
-    with open(path, encoding='utf-8') as file:
-        before = json.load(file)
-    for name in ('batch_size', 'seed'):
+    try:
+        with open(path, encoding='utf-8') as file:
+            before = json.load(file)
+    except ValueError as error:
+        raise ValueError(f'{path} is damaged ({error}); remove it to resume with the flags given now.') from error
+    for name in ('batch_size', 'seed', 'optimizer', 'dataset_split_name'):
         if before.get(name) != FLAGS[name].value:
             raise ValueError(f'--train_dir={FLAGS.train_dir} was begun with --{name}={before.get(name)}, not '
                              f'{FLAGS[name].value}; resume with that, or begin another --train_dir with '
@@ -203,9 +221,11 @@ def write_description(spec, dataset):
         models.write_spec(spec, folder)
         if isinstance(spec.mean, str):
             shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(folder, spec.mean))
-    with open(os.path.join(FLAGS.train_dir, 'flags.json'), 'w', encoding='utf-8') as file:
+    path = os.path.join(FLAGS.train_dir, 'flags.json')
+    with open(path + '.partial', 'w', encoding='utf-8') as file:
         json.dump({flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
                    if flag.name not in slim_flags.TRAIN}, file, indent=1)
+    os.replace(path + '.partial', path)
 
 
 def noise_axes(dataset):
@@ -252,6 +272,9 @@ def rate(state, steps_per_epoch):
 
 
 def print_summary(start_step, max_steps, result, state):
+    if max_steps == 0:
+        print('No step was asked for, so none was trained and nothing saved.')
+        return
     if start_step >= max_steps:
         print(f'{FLAGS.train_dir} is trained to step {start_step} already; for more give a larger --num_epochs '
               'or --max_number_of_steps, for a new run another --train_dir.')
@@ -267,6 +290,8 @@ def print_summary(start_step, max_steps, result, state):
 def main():
     if FLAGS.dataset_dir is None:
         changed = {name: value for name, value in SAMPLE_DEFAULTS.items() if not FLAGS[name].present}
+        if FLAGS['learning_rate_decay_type'].present:
+            changed.pop('decay_epochs', None)  # of the sample's own schedule
         for name, value in changed.items():
             FLAGS[name].value = value
         print('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '

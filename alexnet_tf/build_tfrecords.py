@@ -49,13 +49,13 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     texts = read_texts(synset_names, classes)
     plan = {'images': _fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
             'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
+    jobs = [job for split in sorted(images) for job in _shards(
+        images[split], split, output_dir, (shards or {}).get(split), seed, classes, texts,
+        resize_shorter_side, quality)]
     known = _finished(output_dir, plan)
     if known:
         log(f'{output_dir} is finished already: nothing to do.')
         return known
-    jobs = [job for split in sorted(images) for job in _shards(
-        images[split], split, output_dir, (shards or {}).get(split), seed, classes, texts,
-        resize_shorter_side, quality)]
     totals = _run(jobs, num_processes, log)
     return _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log)
 
@@ -89,11 +89,14 @@ def list_images(input_dir):
     for folder, split in SPLITS.items():
         root = os.path.join(input_dir, folder)
         if os.path.isdir(root):
-            found.setdefault(split, []).extend((root, entry.name) for entry in os.scandir(root) if entry.is_dir())
+            found.setdefault(split, []).extend((root, entry.name) for entry in _visible(root))
     if 'train' not in found:
         raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
     names = sorted({name for _, name in found['train']})
     for root, name in (pair for folders in found.values() for pair in folders):
+        if not os.path.isdir(os.path.join(root, name)):
+            raise ValueError(f'{os.path.join(root, name)!r} is not in a class folder; move or remove it. (ImageNet '
+                             'unpacks its validation images into one folder; sort them into classes first.)')
         if name not in names:
             raise ValueError(f'{root} has a class {name!r} that train has not; rename or remove it.')
         if not name.isprintable():
@@ -103,15 +106,19 @@ def list_images(input_dir):
                       for path in _files(os.path.join(root, name))] for split, folders in found.items()}
     for split, listed in images.items():
         if not listed:
-            raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.'
-                             ' (ImageNet unpacks its validation images into one folder; sort them into classes first.)')
+            raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
     return labels, images
+
+
+def _visible(folder):
+    """os.scandir's entries without hidden ones, sorted by name."""
+    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith('.')]
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def _files(folder):
     """Paths of a class folder's images, sorted; hidden files are no images, folders are an error."""
-    entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith('.')),
-                     key=lambda entry: entry.name)
+    entries = _visible(folder)
     for entry in entries:
         if entry.is_dir():
             raise ValueError(f'{entry.path!r} is a folder within a class; images must stand directly in <class>/.')
@@ -242,7 +249,7 @@ def _write_json(path, contents):
 def _define_flags():
     flags.DEFINE_string('input_dir', None, 'Folder with train/<class>/* and val/<class>/*.', required=True)
     flags.DEFINE_string('output_dir', None, 'Folder for the records.', required=True)
-    flags.DEFINE_integer('seed', 0, 'Of the shuffle.', lower_bound=0)
+    flags.DEFINE_integer('seed', 0, 'Of the shuffle.', 0, 2 ** 32 - 1)
     flags.DEFINE_integer('train_shards', None, 'Training files; default: 1,252 images each.', lower_bound=1)
     flags.DEFINE_integer('validation_shards', None, 'The same for validation.', lower_bound=1)
     flags.DEFINE_integer('resize_shorter_side', None, 'Shrink images to this shorter side in pixels; '

@@ -4,6 +4,7 @@
 """
 import collections
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -85,7 +86,8 @@ class Batches:
     def __init__(self, dataset, ranges, batch_size, num_threads, *, choose, decode):
         self._dataset, self._choose = dataset, choose
         self._error = None
-        self._recent = collections.deque(maxlen=16)  # read, perhaps not decoded yet
+        threads = num_threads or os.cpu_count() or 1  # each holds an example; queues hold a few batches
+        self._recent = collections.deque(maxlen=16 + 2 * threads // batch_size)  # read, perhaps not decoded yet
         options = tf.data.Options()
         options.deterministic = True
         if num_threads:

@@ -162,8 +162,8 @@ def _described_labels(folder, info):
     with open(path, encoding='utf-8') as file:
         for line in file.read().splitlines():
             label, separator, name = line.partition(':')
-            if not separator or not label.strip().isdigit():
-                raise ValueError(f"{path}: line {line!r} is not of the form 'label:name'.")
+            if not separator or not label.strip().isdigit() or int(label) in labels:
+                raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
             labels[int(label)] = name.strip()
     if labels.get(0) == BACKGROUND:
         del labels[0]
@@ -230,8 +230,7 @@ def _open_tfds(folder, split, labels_offset):
     import tensorflow_datasets as tfds  # here, since only these folders need it
     builder = tfds.builder_from_directory(folder)
     if split not in builder.info.splits:
-        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}; choose one '
-                         'with --dataset_split_name.')
+        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}.')
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
         raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
                          'Convert it: tfds.convert_format.')

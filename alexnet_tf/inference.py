@@ -20,6 +20,11 @@ class Loaded:
     checkpoint: str
     step: int
 
+    @property
+    def knows_background(self):
+        """Whether slim's class 0 is one of its classes: labels of records are then taken as they are."""
+        return self.spec.labels_offset == 0 and self.spec.class_names[0] == BACKGROUND
+
 
 def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, image_size=None, dtype=None):
     """Loads a checkpoint of this project, or of slim by its variables' names.
@@ -72,4 +77,4 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
     mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
     print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are 224 pixels, mean RGB {mean} and '
           f'the {classes} classes {", ".join(names[:3])} …')
-    return models.Spec(model_name, 224, names, mean)
+    return models.Spec(model_name, 224, names, mean, 0 if names[0] == BACKGROUND else None)

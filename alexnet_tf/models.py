@@ -6,6 +6,7 @@ import os
 import numpy as np
 import tf_keras
 
+from alexnet_tf import preprocessing
 from nets import nets_factory
 
 MODEL_FILE = 'model.json'
@@ -16,12 +17,13 @@ class Spec:
     """What stands in model.json beside checkpoints.
 
     image_size: pixels. class_names: label order. mean: [r, g, b], or the name of a .npy file of the
-    mean image beside model.json.
+    mean image beside model.json. labels_offset: what training subtracted from labels; None: not known.
     """
     model_name: str
     image_size: int
     class_names: tuple
     mean: tuple | str
+    labels_offset: int | None = None
 
     @property
     def num_classes(self):
@@ -45,7 +47,7 @@ def load_mean(spec, folder):
         mean = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:  # EOFError: an empty file
         raise ValueError(f'cannot read the mean image {path}: {error}') from error
-    side = round(spec.image_size * 256 / 224)
+    side = preprocessing.square_side(spec.image_size)
     if mean.shape != (side, side, 3):
         raise ValueError(f'the mean image {path} has shape {mean.shape}; for {spec.image_size}-pixel images it '
                          f'must be ({side}, {side}, 3). Use --mean=rgb.')

@@ -1,7 +1,9 @@
 """One shard of build_tfrecords, written in a process of its own."""
 import contextlib
 import dataclasses
+import multiprocessing
 import os
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +40,13 @@ def set_counter(counter):
     """Called once in each process."""
     global _counter
     _counter = counter
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    # A killed parent would leave its processes waiting for ever, or writing what the next run writes too.
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def write_shard(shard):
@@ -123,8 +132,8 @@ def _write_part(shard, part):
 
 
 def _sizes(shard):
-    """Bytes of each of its images' files."""
-    return [os.path.getsize(path) for path, _ in shard.images]
+    """Bytes of each of its images' files; -1 for a link to nowhere (it counts as unreadable)."""
+    return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
 
 
 def _add(part, square, split):

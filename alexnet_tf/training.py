@@ -159,14 +159,15 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
                 f'learning rate {learning_rate:g}, {speed:.1f} images/s, '
                 f'ETA {duration((max_steps - step) * batch_size / speed)}')
             logged, logged_step = now, step
-        validating = validate and (step == max_steps or (validate_every and step % validate_every == 0))
+        scheduled = bool(validate_every) and step % validate_every == 0
+        validating = validate and (step == max_steps or scheduled)
         if validating or step == max_steps or time.monotonic() - saved > save_secs:
             _finite(loss, step)
             pause = time.monotonic()
             is_best = False
             if validating:
                 result = validate()
-                is_best = _learn_from(result, state, metrics, log)
+                is_best = _learn_from(result, state, metrics, log, scheduled)
             _finite(sum(tf.reduce_sum(tf.cast(variable, tf.float64)) for variable in state.trainable), step)
             path = checkpoints.save(train_dir, step, state.tensors())
             if is_best:
@@ -179,8 +180,12 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
     return result
 
 
-def _learn_from(result, state, metrics, log):
-    """Logs a validation's result; updates best and plateau. Returns whether it is the best so far."""
+def _learn_from(result, state, metrics, log, scheduled):
+    """Logs a validation's result; updates best and plateau. Returns whether it is the best so far.
+
+    The plateau learns from scheduled validations alone: a run that is made longer later is then the run that was
+    long from the beginning.
+    """
     step = int(state.step.numpy())
     metrics.write('validation', step, accuracy=result.accuracy, recall_5=result.recall_5, loss=result.loss)
     log(f'validation at step {step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
@@ -188,7 +193,7 @@ def _learn_from(result, state, metrics, log):
     is_best = result.accuracy > float(state.best_accuracy.numpy())
     if is_best:
         state.best_accuracy.assign(result.accuracy)
-    if state.plateau and state.plateau.update(1 - result.accuracy):
+    if scheduled and state.plateau and state.plateau.update(1 - result.accuracy):
         log('The validation error stopped improving: the learning rate is divided.')
     return is_best
 

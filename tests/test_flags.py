@@ -54,6 +54,8 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
 
 @pytest.mark.parametrize('arguments, sentence', [
     (['train_image_classifier.py', '--clone_on_cpu', 'False'], 'not understood: False'),
+    (['train_image_classifier.py', '--learning_rate_decay_type=fixed', '--decay_epochs=4'], 'need each other'),
+    (['train_image_classifier.py', '--trainable_scopes=alexnet_v2/fc8,'], 'has an empty entry'),
     (['train_image_classifier.py', '--num_readers=8'], 'refused: records are read by position'),
     (['train_image_classifier.py', '--dataset_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
     (['train_image_classifier.py', '--model_name=vgg'], "unknown network 'vgg'; known are alexnet, alexnet_v2"),

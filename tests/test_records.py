@@ -388,6 +388,7 @@ def test_the_sample_is_what_its_readme_says():
 
 @pytest.mark.parametrize('make, message', [
     (lambda folder: (folder / 'val' / 'bird').mkdir(), "a class 'bird' that train has not"),
+    (lambda folder: (folder / 'val' / 'stray.jpg').touch(), 'is not in a class folder'),
     (lambda folder: (folder / 'train' / 'dog' / 'more').mkdir(), 'is a folder within a class'),
     (lambda folder: (folder / 'train' / 'a\nb').mkdir(), 'has control characters'),
     (lambda folder: (folder / 'train').rename(folder / 'training'), 'has no folder train')])

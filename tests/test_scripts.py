@@ -94,7 +94,9 @@ def test_resume_goes_before_warm_start_and_a_finished_run_says_so(trained, small
 
 
 def test_resuming_with_another_optimizer_or_network_is_refused(trained, small_records):
-    for flag, reason in (('--optimizer=adam', 'another network, optimizer'),
+    for flag, reason in (('--optimizer=adam', 'was begun with --optimizer=momentum, not adam'),
+                         ('--learning_rate_decay_type=plateau', 'another network, optimizer, schedule'),
+                         ('--batch_size=4', 'was begun with --batch_size=8, not 4'),
                          ('--model_name=alexnet', 'another model_name')):
         result = run_python(*TRAIN, flag, f'--dataset_dir={small_records}', f'--train_dir={trained[0]}', check=False)
         assert result.returncode == 1 and reason in result.stderr and 'Traceback' not in result.stderr

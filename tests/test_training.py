@@ -252,3 +252,18 @@ def test_precision():
     assert ('chosen for a' in reason) and policy == ('mixed_bfloat16' if reason.startswith('bfloat16') else 'float32')
     with pytest.raises(ValueError, match='must be float32, bfloat16 or auto'):
         precision.choose('float16')
+
+
+def test_a_run_made_longer_is_the_run_that_was_long(tmp_path):
+    batch = (tf.constant(IMAGES), tf.constant(LABELS))
+
+    def plateau_after(*ends):
+        state = small_state(plateau=schedules.Plateau(patience=2))
+        step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0)
+        for end in ends:  # 13 is off the grid of validations, which are every 5 steps
+            training.train(
+                state, step, [batch] * 40, train_dir=str(tmp_path / str(ends)), rate=lambda _: 0.0, batch_size=4,
+                num_examples=4, max_steps=end, validate=lambda: evaluation.Result(4, 0.5, 1.0, 1.0), validate_every=5,
+                log=lambda _: None)
+        return int(state.plateau.divisions), int(state.plateau.waited), float(state.plateau.best)
+    assert plateau_after(13, 31) == plateau_after(31) == (2, 1, 0.5)

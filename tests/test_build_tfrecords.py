@@ -1,0 +1,328 @@
+"""build_tfrecords: exact statistics, what is kept and what is refused, and a run whose parent is killed alone."""
+import contextlib
+import errno
+import io
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alexnet_tf import build_tfrecords, datasets, shard_writer
+from tests.conftest import ROOT, run_python
+
+MEAN = (120, 130, 110)
+DEVIATIONS = (9, 20, 40)  # along AXES, grey levels
+AXES = np.array([[1, 1, -2], [1, -1, 0], [1, 1, 1]]) / np.sqrt([[6], [2], [3]])  # rows
+
+
+def colours(seed):
+    """256x256 pixels in flat 16x16 blocks (JPEG keeps those), colours normal along AXES about MEAN."""
+    draws = np.random.default_rng(seed).normal(size=[16, 16, 3]) * DEVIATIONS
+    return np.clip(MEAN + draws @ AXES, 0, 255).round().astype(np.uint8).repeat(16, 0).repeat(16, 1)
+
+
+def jpeg(image, quality=95):
+    return tf.io.encode_jpeg(image, quality=quality).numpy()
+
+
+def examples(output, split):
+    """The records of a split, as protocol buffers in order."""
+    paths = sorted(map(str, Path(output).glob(f'{split}-*-of-*')))
+    return [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(paths)]
+
+
+def value(example, key):
+    feature = example.features.feature[key]
+    return (feature.bytes_list.value or feature.int64_list.value)[0]
+
+
+def contents(output):
+    return {path.name: path.read_bytes() for path in Path(output).iterdir()}
+
+
+def quiet(_):
+    pass
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    """train: 16 images in each of two classes; val: 3 each."""
+    folder = tmp_path_factory.mktemp('images')
+    for split, count in (('train', 16), ('val', 3)):
+        for number, name in enumerate(['cat', 'dog']):
+            (folder / split / name).mkdir(parents=True)
+            for image in range(count):
+                path = folder / split / name / f'{split}_{name}_{image:02d}.jpg'
+                path.write_bytes(jpeg(colours([number, image, count])))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def built(images, tmp_path_factory):
+    """An uninterrupted run's folder, four training shards."""
+    output = tmp_path_factory.mktemp('built') / 'records'
+    build_tfrecords.build(str(images), str(output), shards={'train': 4}, num_processes=1, log=quiet)
+    return output
+
+
+# Statistics --------------------------------------------------------------------------------------------
+
+
+def test_statistics_are_numpys_of_the_decoded_records(built):
+    """The images are 256x256: nothing is resized, and the sums are whole numbers, so equality is exact."""
+    info = json.loads((built / 'dataset_info.json').read_text())
+    pixels = np.stack([tf.io.decode_jpeg(value(example, 'image/encoded'), dct_method='INTEGER_ACCURATE')
+                       for example in examples(built, 'train')]).astype(np.float64)
+    assert info['counts'] == {'train': 32, 'validation': 6} and info['unreadable'] == 0
+    assert (info['num_classes'], info['class_names'], info['label_base']) == (2, ['cat', 'dog'], 1)
+    np.testing.assert_array_equal(np.load(built / info['mean_image']), pixels.mean(0).astype(np.float32))
+    np.testing.assert_allclose(info['mean_rgb'], pixels.mean((0, 1, 2)), rtol=1e-12)
+    covariance = np.cov(pixels.reshape(-1, 3).T, bias=True)
+    values, vectors = info['rgb_covariance_eigenvalues'], np.array(info['rgb_covariance_eigenvectors'])
+    assert values == sorted(values)
+    np.testing.assert_allclose(covariance @ vectors, vectors * values, rtol=1e-8)  # columns are eigenvectors
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-12)
+
+
+def test_statistics_recover_the_axes_that_made_the_colours(built):
+    info = json.loads((built / 'dataset_info.json').read_text())
+    np.testing.assert_allclose(info['mean_rgb'], MEAN, atol=1.5)
+    # 32 * 256 colours: a deviation's standard error is 0.8 %; rounding and JPEG add half a grey level.
+    np.testing.assert_allclose(np.sqrt(info['rgb_covariance_eigenvalues']), DEVIATIONS, rtol=0.04)
+    cosines = np.abs(AXES @ np.array(info['rgb_covariance_eigenvectors']))
+    np.testing.assert_allclose(cosines, np.eye(3), atol=0.05)
+
+
+# Order -------------------------------------------------------------------------------------------------
+
+
+def test_the_shuffle_is_over_all_images(built, images):
+    names = [value(example, 'image/filename').decode() for example in examples(built, 'train')]
+    assert sorted(names) == sorted(path.name for path in images.glob('train/*/*'))
+    for shard in range(4):  # shuffled within a class or a shard only, a shard would hold one class
+        assert {name.split('_')[1] for name in names[8 * shard:8 * shard + 8]} == {'cat', 'dog'}
+    # Written down once: another order for the same seed would make published folders irreproducible.
+    assert [name[6:-4] for name in names[:4]] == FIRST
+
+
+FIRST = ['cat_03', 'dxx']
+
+
+# A second run ------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_touches_nothing_even_from_a_moved_input(built, images, tmp_path):
+    before = {path.name: path.stat().st_mtime_ns for path in built.iterdir()}
+    moved = shutil.copytree(images, tmp_path / 'moved')
+    for source in (images, moved):
+        lines = []
+        info = build_tfrecords.build(str(source), str(built), shards={'train': 4}, log=lines.append)
+        assert lines == [f'{built} is finished already: nothing to do.']
+        assert info == json.loads((built / 'dataset_info.json').read_text())
+    assert {path.name: path.stat().st_mtime_ns for path in built.iterdir()} == before
+
+
+@pytest.mark.parametrize('change', [
+    {'seed': 1}, {'shards': {'train': 2}}, {'shards': {'train': 4, 'validation': 2}}, {'quality': 90},
+    {'resize_shorter_side': 200}, {'synset_names': 'names.txt'}, {'added': 'train/cat/one_more.jpg'}])
+def test_other_flags_or_images_are_refused(built, images, tmp_path, change):
+    source = shutil.copytree(images, tmp_path / 'images')
+    (tmp_path / 'names.txt').write_text('cat Felis catus\ndog Canis familiaris\n')
+    arguments = {'shards': {'train': 4}} | change
+    if added := arguments.pop('added', None):
+        (source / added).write_bytes(jpeg(colours(0)))
+    if 'synset_names' in arguments:
+        arguments['synset_names'] = str(tmp_path / 'names.txt')
+    before = contents(built)
+    with pytest.raises(ValueError, match='begun from other images or with other flags; choose another --output_dir'):
+        build_tfrecords.build(str(source), str(built), log=quiet, **arguments)
+    assert contents(built) == before
+
+
+def test_an_argument_that_cannot_be_leaves_the_folder_free(images, tmp_path):
+    output = tmp_path / 'records'
+    for shards, message in (({'train': 33}, '33 shards for the 32 images of train'),
+                            ({'validation': 7}, '7 shards for the 6 images of validation')):
+        with pytest.raises(ValueError, match=message):
+            build_tfrecords.build(str(images), str(output), shards=shards, log=quiet)
+    with pytest.raises(ValueError, match='cannot read --synset_names='):
+        build_tfrecords.build(str(images), str(output), synset_names=str(tmp_path / 'none'), log=quiet)
+    assert not output.exists()  # else the corrected command would be refused as another one
+
+
+@pytest.mark.parametrize('folders, message', [
+    ([], 'has no folder train'), (['train'], 'no images for the split train'),
+    (['train/cat'], 'no images for the split train')])
+def test_wrong_input_folders(tmp_path, folders, message):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(ValueError, match=message):
+        build_tfrecords.build(str(tmp_path), str(tmp_path / 'records'), log=quiet)
+
+
+# A killed run ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def stopped_at(fifo, *command):
+    """Runs Python until one of its processes reads `fifo`, and kills the parent, only the parent, there.
+
+    Yields the file descriptor of the pipe's other end.
+    """
+    with subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, start_new_session=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            pipe = wait_for_reader(fifo, process)
+            process.kill()
+            process.wait()
+            yield pipe
+            os.close(pipe)
+        finally:  # should the test fail: leave nothing behind
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for_reader(fifo, process):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads yet
+                raise
+        time.sleep(0.02)
+    raise AssertionError(f'{fifo} was never read')
+
+
+def has_no_reader(pipe, seconds):
+    poll = select.poll()
+    poll.register(pipe, 0)  # POLLERR is always reported: the last reader is gone
+    return any(event & select.POLLERR for _, event in poll.poll(1000 * seconds))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='polls a named pipe as Linux does')
+def test_a_run_whose_parent_is_killed_ends_whole_and_is_completed(built, images, tmp_path):
+    """A named pipe stands for the third shard's first image: the run is surely in the middle when it is killed."""
+    source, output = shutil.copytree(images, tmp_path / 'images'), tmp_path / 'records'
+    name = value(examples(built, 'train')[16], 'image/filename').decode()
+    stop = source / 'train' / name.split('_')[1] / name
+    stop.unlink()
+    os.mkfifo(stop)
+    with stopped_at(stop, '-m', 'alexnet_tf.build_tfrecords', f'--input_dir={source}', f'--output_dir={output}',
+                    '--train_shards=4', '--num_processes=1') as pipe:
+        # A process that lived on would write to the same files as the next run.
+        assert has_no_reader(pipe, 30), 'the writing process outlives its parent'
+    assert {path.name for path in output.iterdir()} == {
+        'parts', 'train-00000-of-00004', 'train-00001-of-00004', 'train-00002-of-00004.partial'}
+    with pytest.raises(ValueError, match='is unfinished; run build_tfrecords again'):
+        datasets.open_dataset(str(output), 'train')
+    stop.unlink()
+    shutil.copy(images / stop.relative_to(source), stop)
+    lines = []
+    build_tfrecords.build(str(source), str(output), shards={'train': 4}, num_processes=2, log=lines.append)
+    assert lines[0] == '2 of 5 shards are there already.'
+    assert contents(output) == contents(built)
+
+
+# Odd files ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """One class of two good images, one named in Latin-1, and four unreadable ones."""
+    folder = tmp_path / 'images' / 'train' / 'n01_chat'
+    folder.mkdir(parents=True)
+    (folder / 'good.jpg').write_bytes(jpeg(colours(1)))
+    Path(os.fsdecode(os.fsencode(folder) + b'/caf\xe9.jpg')).write_bytes(jpeg(colours(2)))
+    (folder / 'half.jpg').write_bytes(jpeg(colours(3))[:-1000])
+    (folder / 'empty.jpg').write_bytes(b'')
+    (folder / 'text.jpg').write_text('404 Not Found')
+    (folder / 'nowhere.jpg').symlink_to(folder / 'removed.jpg')
+    (folder / '.DS_Store').write_text('hidden files are no images')
+    return folder
+
+
+def test_the_command_lists_unreadable_images_and_then_leaves_them_out(odd, tmp_path):
+    source, output, names = tmp_path / 'images', tmp_path / 'records', tmp_path / 'names.txt'
+    names.write_text('n02 dog\nn01_chat chat bleuté, Felis catus\n', encoding='utf-8')
+    command = ['-m', 'alexnet_tf.build_tfrecords', f'--input_dir={source}', f'--output_dir={output}',
+               f'--synset_names={names}']
+    failed = run_python(*command, check=False)
+    assert failed.returncode == 1 and 'Traceback' not in failed.stderr
+    assert 'build_tfrecords: 4 images cannot be read' in failed.stderr and '--skip_unreadable' in failed.stderr
+    listed = [line for line in failed.stdout.splitlines() if line.startswith('unreadable: ')]
+    assert [Path(line.split("'")[1]).name for line in listed] == ['empty.jpg', 'half.jpg', 'nowhere.jpg', 'text.jpg']
+    assert not (output / 'dataset_info.json').exists()
+    # Here and not in a process of its own: nothing is left to be written.
+    info = build_tfrecords.build(str(source), str(output), synset_names=str(names), skip_unreadable=True, log=quiet)
+    assert info['counts'] == {'train': 2} and info['unreadable'] == 4
+    assert info['class_names'] == ['chat bleuté, Felis catus']
+    assert (output / 'labels.txt').read_text(encoding='utf-8') == '1:n01_chat\n'
+    found = {value(example, 'image/filename'): example for example in examples(output, 'train')}
+    assert set(found) == {b'good.jpg', b'caf\xe9.jpg'}
+    assert value(found[b'caf\xe9.jpg'], 'image/class/synset') == b'n01_chat'
+    assert value(found[b'caf\xe9.jpg'], 'image/class/text').decode() == 'chat bleuté, Felis catus'
+    assert value(found[b'caf\xe9.jpg'], 'image/encoded') == jpeg(colours(2))
+
+
+def test_nothing_readable_is_an_error_whatever_the_flags(tmp_path):
+    path = tmp_path / 'images' / 'train' / 'a' / 'text.jpg'
+    path.parent.mkdir(parents=True)
+    path.write_text('no image')
+    with pytest.raises(ValueError, match='no training image can be read'):
+        build_tfrecords.build(str(tmp_path / 'images'), str(tmp_path / 'records'), skip_unreadable=True, log=quiet)
+
+
+# Single images, read without a process ------------------------------------------------------------------
+
+
+def written(path, content):
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize('height, width, side, expected', [
+    (300, 400, 150, (150, 200)), (401, 300, 100, (134, 100)), (300, 400, 300, None), (90, 400, 100, None)])
+def test_only_larger_images_shrink(tmp_path, height, width, side, expected):
+    """Against Pillow's triangle filter, which widens when shrinking too."""
+    pillow = pytest.importorskip('PIL.Image', reason='Pillow is the reference')
+    y, x = np.mgrid[:height, :width]  # waves of different length and direction, which JPEG keeps
+    image = np.stack([np.sin(y / 15), np.sin(x / 23), np.sin((x + y) / 31)], -1) * 100 + 128
+    original = jpeg(image.astype(np.uint8), 100)
+    encoded, square, shape = shard_writer.read_image(written(tmp_path / 'a.jpg', original), side, 100)
+    assert square.shape == (256, 256, 3)
+    if expected is None:
+        assert encoded == original and shape == (height, width)
+        return
+    assert shape == expected
+    with pillow.open(io.BytesIO(original)) as opened:
+        reference = np.asarray(opened.resize(expected[::-1], pillow.Resampling.BILINEAR))
+    decoded, reference = (tf.io.decode_jpeg(one).numpy().astype(int) for one in (encoded, jpeg(reference, 100)))
+    assert np.abs(decoded - reference).max() <= 8 and np.abs(decoded - reference).mean() < 1
+
+
+@pytest.mark.parametrize('quality', [30, 95])
+def test_quality_is_that_of_images_written_anew(tmp_path, quality):
+    pillow = pytest.importorskip('PIL.Image', reason='Pillow reads the quantization tables')
+    colour = pillow.fromarray(colours(4))
+    buffer = io.BytesIO()
+    colour.save(buffer, 'JPEG', quality=quality)
+    with pillow.open(buffer) as reference:
+        tables = reference.quantization
+    png = io.BytesIO()
+    colour.convert('RGBA').save(png, 'PNG')
+    encoded, square, shape = shard_writer.read_image(written(tmp_path / 'a.JPEG', png.getvalue()), None, quality)
+    with pillow.open(io.BytesIO(encoded)) as opened:
+        assert (opened.format, opened.mode, opened.quantization) == ('JPEG', 'RGB', tables)
+    np.testing.assert_array_equal(square, colours(4))
+    kept, _, _ = shard_writer.read_image(written(tmp_path / 'b.jpg', jpeg(colours(4), 60)), None, quality)
+    assert kept == jpeg(colours(4), 60) and shape == (256, 256)
