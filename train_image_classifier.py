@@ -33,7 +33,7 @@ from alexnet_tf import (
 FLAGS = flags.FLAGS
 # What the sample's 2,000 small photographs want; flags that are given go before.
 SAMPLE_DEFAULTS = {'batch_size': 32, 'num_epochs': 5.0, 'learning_rate_decay_type': 'piecewise',
-                   'decay_epochs': ['4']}
+                   'decay_epochs': ['4'], 'dropout_keep_prob': 0.8, 'color_noise': 0.0}
 
 
 def define_flags():
