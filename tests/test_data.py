@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import data, datasets, preprocessing
+from alexnet_tf import data, datasets
 
 SIDE = 16  # of the stored images: the square from which crops of 14 are taken, so that nothing is resized
 
@@ -86,10 +86,10 @@ def test_positions_are_the_same_from_anywhere():
 
 def test_positions_are_these():
     """Written down once: with another order no run could be resumed."""
-    assert data.positions(0, 0, 10, 10).tolist() == []
-    assert data.positions(0, 10, 10, 10).tolist() == []
-    assert data.positions(1, 5, 10, 10).tolist() == []
-    assert data.positions(2 ** 32, 128 * 10 ** 6, 5, 1_281_167).tolist() == []
+    assert data.positions(0, 0, 10, 10).tolist() == [0, 2, 9, 1, 8, 5, 4, 3, 6, 7]
+    assert data.positions(0, 10, 10, 10).tolist() == [5, 3, 7, 8, 2, 4, 1, 0, 6, 9]
+    assert data.positions(1, 5, 10, 10).tolist() == [0, 8, 6, 1, 4, 0, 6, 5, 3, 4]
+    assert data.positions(2 ** 32, 128 * 10 ** 6, 5, 1_281_167).tolist() == [561296, 808498, 812768, 596146, 339730]
 
 
 # Training ------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_every_example_depends_on_seed_and_number_alone(dataset):
     assert digests(stream(dataset, 96, batch_size=32)) == whole  # a batch of two epochs
     assert digests(stream(dataset, 46, batch_size=10, start_step=5, num_threads=3)) == whole[50:]
     assert digests(stream(dataset, 8, batch_size=8, start_step=11)) == whole[88:]
-    assert len(set(whole)) > 85  # of 18 crops an image comes four times: few repeat
+    assert len(set(whole)) > 75  # an image comes four times as one of 18 crops: 88 differ on average
     other = digests(stream(dataset, 96, batch_size=8, seed=8))
     assert sum(one == another for one, another in zip(whole, other)) < 8
 
@@ -161,8 +161,7 @@ def test_evaluation_is_every_image_once_in_order_and_whole(dataset, batch_size, 
 @pytest.mark.parametrize('num_threads', [1, 4, 32])
 def test_a_broken_image_is_named_however_far_reading_is_ahead(tmp_path, num_threads):
     """Its checksum is right. The batches before it come; with many threads, reading is far ahead by then."""
-    good, whole = pairs(range(100)), preprocessing.decode(gradient(0))
-    broken = tf.io.encode_jpeg(tf.repeat(whole, 4, 0)).numpy()[:-60]
+    good, broken = pairs(range(100)), tf.io.encode_jpeg(np.zeros([64, 64, 3], np.uint8)).numpy()[:-20]
     dataset = data.open_dataset(str(write(tmp_path, good[:60] + [(broken, 1)], good[60:])), 'train')
     message = 'train-00000-of-00002, record 60: the image cannot be decoded .* Take it out or replace it'
     before = data.positions(3, 0, 101, 101).tolist().index(60)
