@@ -9,7 +9,6 @@ A finished folder is left alone, an interrupted one completed.
 import collections
 import concurrent.futures
 import hashlib
-import json
 import multiprocessing
 import os
 import shlex
@@ -18,7 +17,7 @@ import shutil
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, shard_writer
+from alexnet_tf import command, json_files, shard_writer
 from alexnet_tf.datasets import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.progress import Progress
 
@@ -68,10 +67,7 @@ def _finished(output_dir, plan):
     parts_dir = os.path.join(output_dir, PARTS_DIR)
     plan_path = os.path.join(parts_dir, 'plan.json')
     info = read_info(output_dir)
-    known = info['plan'] if info else None
-    if not info and os.path.exists(plan_path):
-        with open(plan_path, encoding='utf-8') as file:
-            known = json.load(file)
+    known = info['plan'] if info else json_files.read(plan_path)
     if known not in (None, plan):
         raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
                          '--output_dir or delete it.')
@@ -79,7 +75,7 @@ def _finished(output_dir, plan):
         shutil.rmtree(parts_dir, ignore_errors=True)
         return info
     os.makedirs(parts_dir, exist_ok=True)
-    _write_json(plan_path, plan)
+    json_files.write(plan_path, plan)
     return None
 
 
@@ -230,7 +226,7 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
         'mean_rgb': mean_rgb.tolist(), 'mean_image': MEAN_IMAGE_FILE,
         'rgb_covariance_eigenvalues': eigenvalues.tolist(),
         'rgb_covariance_eigenvectors': eigenvectors.tolist(), 'plan': plan}
-    _write_json(os.path.join(output_dir, INFO_FILE), info)
+    json_files.write(os.path.join(output_dir, INFO_FILE), info)
     shutil.rmtree(os.path.join(output_dir, PARTS_DIR))
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
         + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
@@ -238,12 +234,6 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
         + ('' if 'validation' in info['counts'] else
            ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
-
-
-def _write_json(path, contents):
-    with open(path + '.partial', 'w', encoding='utf-8') as file:
-        json.dump(contents, file, indent=1)
-    os.replace(path + '.partial', path)
 
 
 def _define_flags():

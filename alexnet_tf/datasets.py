@@ -4,14 +4,13 @@
 """
 import dataclasses
 import glob
-import json
 import os
 import re
 
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import records
+from alexnet_tf import json_files, records
 
 INFO_FILE = 'dataset_info.json'
 BACKGROUND = 'background'  # the name of slim's class 0
@@ -140,15 +139,8 @@ def _shards(folder, split):
 
 def read_info(folder):
     """What build_tfrecords wrote about a folder, or None."""
-    path = os.path.join(folder, INFO_FILE)
-    if not os.path.exists(path):
-        return None
-    try:
-        with open(path, encoding='utf-8') as file:
-            info = json.load(file)
-    except (OSError, ValueError) as error:
-        raise ValueError(f'cannot read {path}: {error}') from error
-    return info if info.get('format') == 'slim' else None  # tensorflow-datasets has a file of this name
+    info = json_files.read(os.path.join(folder, INFO_FILE))
+    return info if info and info.get('format') == 'slim' else None  # tensorflow-datasets has a file of this name
 
 
 def _described_labels(folder, info):

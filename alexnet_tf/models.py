@@ -1,12 +1,11 @@
 """A network with all that its weights need to be used: classes, image size, mean. Stored as model.json."""
 import dataclasses
-import json
 import os
 
 import numpy as np
 import tf_keras
 
-from alexnet_tf import preprocessing
+from alexnet_tf import json_files, preprocessing
 from nets import nets_factory
 
 MODEL_FILE = 'model.json'
@@ -18,24 +17,40 @@ class Spec:
 
     image_size: pixels. class_names: label order. mean: [r, g, b], or the name of a .npy file of the
     mean image beside model.json. labels_offset: what training subtracted from labels; None: not known.
+    variant: of alexnet. unscaled_dropout: the share that dropout kept in training without rescaling it, by
+    which fc6 and fc7 are therefore multiplied at test; None: rescaled in training.
     """
     model_name: str
     image_size: int
     class_names: tuple
     mean: tuple | str
     labels_offset: int | None = None
+    variant: str = 'paper'
+    unscaled_dropout: float | None = None
 
     @property
     def num_classes(self):
         return len(self.class_names)
 
 
-def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=0.1):
-    """The Keras model of a Spec. Raises ValueError for an unknown network or an impossible size."""
+def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_values=None, devices=None):
+    """The Keras model of a Spec; other arguments as of nets.alexnet.AlexNet.
+
+    Raises: ValueError for an unknown network, an impossible size, or what alexnet_v2 has not.
+    """
     nets_factory.check_name(spec.model_name)
+    options = {'variant': spec.variant, 'initial_values': initial_values, 'devices': devices,
+               'dropout_rescale': spec.unscaled_dropout is None}
+    if spec.model_name != 'alexnet':
+        if spec.variant != 'paper' or initial_values or devices or spec.unscaled_dropout:
+            raise ValueError(f'{spec.model_name} has no variants, initial values of theirs, towers or original form of '
+                             'dropout; these are of --model_name=alexnet.')
+        options = {}
+    if hidden_bias is not None:
+        options['hidden_bias'] = hidden_bias
     return nets_factory.models_map[spec.model_name](
         spec.num_classes, input_shape=(spec.image_size, spec.image_size, 3), dtype=dtype,
-        dropout_keep_prob=dropout_keep_prob, hidden_bias=hidden_bias, name=spec.model_name)
+        dropout_keep_prob=spec.unscaled_dropout or dropout_keep_prob, name=spec.model_name, **options)
 
 
 def load_mean(spec, folder):
@@ -56,24 +71,19 @@ def load_mean(spec, folder):
 
 def write_spec(spec, folder):
     """Writes model.json into a folder."""
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, MODEL_FILE)
-    with open(path + '.partial', 'w', encoding='utf-8') as file:
-        json.dump(dataclasses.asdict(spec), file, indent=1)
-    os.replace(path + '.partial', path)
+    json_files.write(os.path.join(folder, MODEL_FILE), dataclasses.asdict(spec))
 
 
 def read_spec(folder):
     """The Spec of a folder, or None if there is no model.json. Raises ValueError for a damaged one."""
     path = os.path.join(folder, MODEL_FILE)
-    if not os.path.exists(path):
+    fields = json_files.read(path)
+    if fields is None:
         return None
     try:
-        with open(path, encoding='utf-8') as file:
-            fields = json.load(file)
         mean = fields['mean'] if isinstance(fields['mean'], str) else tuple(fields['mean'])
         return Spec(**fields | {'class_names': tuple(fields['class_names']), 'mean': mean})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f'cannot read {path}: {error}') from error
 
 

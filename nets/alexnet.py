@@ -9,15 +9,18 @@ Images are float [batch, 224, 224, 3], RGB 0..255 less the training set's mean.
 
 Sources. paper: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
 networks", NIPS 2012. program: the original 2012 program, layers/layers-145.cfg. Caffe: bvlc_alexnet.
+The three disagree: `variant` chooses, by default the paper.
 slim: tf_slim 1.1.0 nets/alexnet.py, after the same author's arXiv:1404.5997.
 """
 import tensorflow as tf
 import tf_keras
 
-from nets import graph, keras_layers, rows, scopes
-from nets.rows import LRN, Conv, Dropout, Init, MaxPool
+from nets import graph, keras_layers, rows, scopes, towers
+from nets.rows import LRN, Activation, Conv, Dropout, Init, MaxPool, SpatialNorm
 
 N01 = Init('normal', 0.01)
+N03 = Init('normal', 0.03)
+N005 = Init('normal', 0.005)
 T005 = Init('truncated_normal', 0.005)
 
 # Biases: 0.1 where the paper (section 5) has 1. With 1 the loss stays at ln(classes): Caffe's authors
@@ -40,6 +43,39 @@ ALEXNET = (
     Dropout('dropout7', source='paper 4.2'),
     Conv('fc8', None, 1, relu=False, init=N01, bias=0, source='paper 3.5'),
 )
+
+# What the original program has otherwise. (The paper, too, halves at test; its table divides in training, as
+# TensorFlow does, which is the same in expectation. `dropout_rescale=False` gives the paper's form.)
+ALEXNET_SOURCE = rows.changed(
+    ALEXNET,
+    conv1={'relu': False, 'source': 'program: ReLU after the pool'},
+    norm1={'alpha': 2e-5, 'groups': 2, 'source': 'program: scale / size, within a tower'},
+    pool1=(MaxPool('pool1', 3, 2, source='program'), Activation('relu1', source='program')),
+    conv2={'bias': 1, 'source': 'program'},
+    norm2=(LRN('norm2', alpha=2e-5, groups=2, source='program: scale / size, within a tower'),
+           SpatialNorm('norm2b', 5, 1, 1e-3 / 25, 0.75, source='program: within a map')),
+    conv3={'init': N03, 'source': 'program'},
+    conv4={'init': N03, 'bias': 1, 'source': 'program'},
+    conv5={'init': N03, 'bias': 1, 'relu': False, 'source': 'program: ReLU after the pool'},
+    pool5=(MaxPool('pool5', 3, 2, source='program'), Activation('relu5', source='program')),
+    fc6={'bias': 1, 'source': 'program'},
+    fc7={'bias': 1, 'source': 'program'},
+    dropout6={'rescale': False, 'source': 'program: halved at test'},
+    dropout7={'rescale': False, 'source': 'program: halved at test'},
+)
+
+# What Caffe has otherwise.
+ALEXNET_CAFFE = rows.changed(
+    ALEXNET,
+    conv1={'padding': 'VALID', 'source': 'Caffe: 227 pixels'},
+    norm1={'alpha': 2e-5, 'bias': 1, 'source': 'Caffe: alpha / size, k 1'},
+    norm2={'alpha': 2e-5, 'bias': 1, 'source': 'Caffe: alpha / size, k 1'},
+    fc6={'init': N005, 'source': 'Caffe'},
+    fc7={'init': N005, 'source': 'Caffe'},
+)
+
+VARIANTS = {'paper': ALEXNET, 'source': ALEXNET_SOURCE, 'caffe': ALEXNET_CAFFE}
+IMAGE_SIZES = {'paper': 224, 'source': 224, 'caffe': 227}  # pixels
 
 ALEXNET_V2 = (
     Conv('conv1', 64, 11, 4, padding='VALID', source='slim'),
@@ -103,37 +139,67 @@ def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5
 
 
 def alexnet(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
-            scope='alexnet', global_pool=False):
+            scope='alexnet', global_pool=False, variant='paper', devices=None):
     """AlexNet of 2012: local response normalisation, overlapping pooling, two groups in conv2, 4 and 5.
 
-    Arguments, result and errors as alexnet_v2. 224 x 224 images give 55 x 55 maps.
+    Arguments, result and errors as alexnet_v2. 224 x 224 images (227 x 227 with 'caffe') give 55 x 55 maps.
+
+    Args:
+      variant: whose AlexNet, where the sources disagree: 'paper' (with Caffe's initial biases of 0.1, and dropout
+        rescaled in training; AlexNet has arguments for the paper's own), 'source' (the original program) or 'caffe'.
+      devices: two names, as ('/GPU:0', '/GPU:1'): the paper's two towers, each with its variables on its
+        device. A Saver's checkpoint of it is that of one device.
     """
-    return _build(ALEXNET, 'alexnet', inputs, num_classes, is_training, dropout_keep_prob,
-                  spatial_squeeze, scope, global_pool)
+    return _build(variant_table(variant), 'alexnet', inputs, num_classes, is_training, dropout_keep_prob,
+                  spatial_squeeze, scope, global_pool, devices)
 
 
 alexnet.default_image_size = alexnet_v2.default_image_size = 224
 
 
-def AlexNet(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
-            global_pool=False, weight_decay=0.0, hidden_bias=0.1, dtype=None, name='alexnet'):
+def variant_table(variant):
+    """The table of one of VARIANTS. Raises ValueError for another name."""
+    if variant not in VARIANTS:
+        raise ValueError(f'variant is {variant!r}; it must be one of {", ".join(VARIANTS)}.')
+    return VARIANTS[variant]
+
+
+def has_unscaled_dropout(variant):
+    """Whether the variant's dropout leaves its outputs to be multiplied at test instead of rescaling in training."""
+    return not all(row.rescale for row in variant_table(variant) if isinstance(row, Dropout))
+
+
+def AlexNet(num_classes=1000, *, variant='paper', devices=None, input_shape=None, dropout_keep_prob=0.5,
+            dropout_rescale=None, spatial_squeeze=True, global_pool=False, weight_decay=0.0, hidden_bias=None,
+            initial_values=None, dtype=None, name='alexnet'):
     """AlexNet of 2012 as a tf_keras model with a layer a row: conv1, norm1, pool1, … fc8.
 
     Args:
       num_classes, dropout_keep_prob, spatial_squeeze, global_pool: as in alexnet_v2.
-      input_shape: (height, width, 3); None for a free size, with spatial_squeeze=False or
-        global_pool=True. At a fixed size the fully connected layers are matrix products.
+      variant, devices: as in alexnet. On two devices each layer has two outputs. Save its checkpoint
+        (nets.checkpoints), which is that of one device, not the model.
+      input_shape: (height, width, 3), default the variant's (224, 224, 3) or (227, 227, 3); None within: a free
+        size, with spatial_squeeze=False or global_pool=True. At a fixed size the fully connected layers are
+        matrix products.
+      dropout_rescale: True: kept values are divided by dropout_keep_prob in training; False: all are
+        multiplied by it at test, as the original program did; None: as the variant has it.
       weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights add (0: none). Leave it
         at 0 for an optimizer that decays weights itself.
-      hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe), or 1 (the paper).
+      initial_values: another variant, whose initial weights and biases to take.
+      hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe), or 1 (the paper); None: as in
+        the table of initial_values, where 'paper' has Caffe's 0.1.
       dtype: Keras policy of the layers, for example 'mixed_bfloat16'; None: the global policy.
 
     Returns: a model from float images (RGB 0..255 less the mean) to logits.
     """
-    table = rows.with_bias(ALEXNET, hidden_bias)
-    with scopes.arg_scope(alexnet_arg_scope(weight_decay)):
-        return _model(table, num_classes, input_shape, dropout_keep_prob, spatial_squeeze, global_pool,
-                      dtype, name)
+    table = rows.with_dropout(variant_table(variant), dropout_rescale)
+    table = rows.with_initial_values(table, variant_table(initial_values or variant))
+    if hidden_bias is not None:
+        table = rows.with_bias(table, hidden_bias)
+    input_shape = input_shape or (IMAGE_SIZES[variant], IMAGE_SIZES[variant], 3)
+    return from_table(table, num_classes, input_shape=input_shape, dropout_keep_prob=dropout_keep_prob, dtype=dtype,
+                      spatial_squeeze=spatial_squeeze, global_pool=global_pool, devices=devices, name=name,
+                      scope=alexnet_arg_scope(weight_decay))
 
 
 def AlexNetV2(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
@@ -142,10 +208,29 @@ def AlexNetV2(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=
 
     Arguments and result as AlexNet; hidden_bias holds for all layers but fc8.
     """
-    table = rows.with_bias(ALEXNET_V2, hidden_bias)
-    with scopes.arg_scope(alexnet_v2_arg_scope(weight_decay)):
-        return _model(table, num_classes, input_shape, dropout_keep_prob, spatial_squeeze, global_pool,
-                      dtype, name)
+    return from_table(rows.with_bias(ALEXNET_V2, hidden_bias), num_classes, input_shape=input_shape, dtype=dtype,
+                      dropout_keep_prob=dropout_keep_prob, spatial_squeeze=spatial_squeeze, global_pool=global_pool,
+                      name=name, scope=alexnet_v2_arg_scope(weight_decay))
+
+
+def from_table(table, num_classes, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
+               global_pool=False, devices=None, scope=None, dtype=None, name=None):
+    """The tf_keras model of a table of rows, of one's own or a changed one; arguments as AlexNet.
+
+    Args:
+      table: rows, the last two a Dropout and the classifier, as in ALEXNET.
+      scope: an arg scope, as of alexnet_arg_scope(); None: that.
+    """
+    images = tf_keras.Input(input_shape, name='images')
+    table = rows.resolve(table, num_classes, global_pool)
+    _check_size(table, images.shape, spatial_squeeze)
+    if devices:
+        towers.check(table, devices)
+    with scopes.arg_scope(scope or alexnet_arg_scope(0.0)):
+        logits, _ = keras_layers.build(
+            table, images, prefix='', keep_prob=dropout_keep_prob, is_training=True, dtype=dtype, devices=devices,
+            spatial_squeeze=spatial_squeeze, defaults=scopes.current_defaults())
+    return tf_keras.Model(images, logits, name=name)
 
 
 def _decay(weight_decay):
@@ -156,18 +241,11 @@ def _decay(weight_decay):
     return tf_keras.regularizers.L2(weight_decay / 2)  # Keras' L2(l) is l * sum(w^2), without the half
 
 
-def _model(table, num_classes, input_shape, keep_prob, spatial_squeeze, global_pool, dtype, name):
-    images = tf_keras.Input(input_shape, name='images')
+def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squeeze, scope, global_pool,
+           devices=None):
     table = rows.resolve(table, num_classes, global_pool)
-    _check_size(table, images.shape, spatial_squeeze)
-    logits, _ = keras_layers.build(
-        table, images, prefix='', keep_prob=keep_prob, is_training=True, dtype=dtype,
-        spatial_squeeze=spatial_squeeze, defaults=scopes.current_defaults())
-    return tf_keras.Model(images, logits, name=name)
-
-
-def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squeeze, scope, global_pool):
-    table = rows.resolve(table, num_classes, global_pool)
+    if devices:
+        towers.check(table, devices)
     if not tf.as_dtype(inputs.dtype).is_floating:
         raise ValueError(f'images are of type {tf.as_dtype(inputs.dtype).name}; they must be floating point: '
                          'tf.cast(images, tf.float32), less the mean.')
@@ -179,7 +257,7 @@ def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squ
         prefix = f'{scope or name}/'
         net, points = keras_layers.build(
             table, inputs, prefix=prefix, keep_prob=keep_prob, is_training=is_training,
-            spatial_squeeze=spatial_squeeze, defaults=defaults)
+            spatial_squeeze=spatial_squeeze, defaults=defaults, devices=devices)
         return net, {key if key == 'global_pool' else prefix + key: value for key, value in points.items()}
     if tf.executing_eagerly() or isinstance(tf.compat.v1.get_default_graph(), tf.__internal__.FuncGraph):
         model = {'alexnet': 'AlexNet', 'alexnet_v2': 'AlexNetV2'}[name]
@@ -187,7 +265,7 @@ def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squ
                          f'tensors; in eager code and tf.function call a model: '
                          f'nets.alexnet.{model}(num_classes={num_classes}).')
     return graph.build(table, inputs, scope=scope, default_scope=name, is_training=is_training,
-                       keep_prob=keep_prob, spatial_squeeze=spatial_squeeze, defaults=defaults)
+                       keep_prob=keep_prob, spatial_squeeze=spatial_squeeze, defaults=defaults, devices=devices)
 
 
 def _check_size(table, shape, spatial_squeeze, unknown_size_allowed=False):
@@ -199,12 +277,20 @@ def _check_size(table, shape, spatial_squeeze, unknown_size_allowed=False):
     if spatial_squeeze and last.row.name == 'fc8' and not set(last.shape[:2]) <= set(allowed):
         raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of '
                          'logits, which cannot be squeezed; pass spatial_squeeze=False or '
-                         'global_pool=True, or resize to 224x224.')
+                         f'global_pool=True, or resize to {max(224, rows.minimum_size(table))} pixels.')
 
 
-def _print_table(name, table):
-    walked = list(rows.walk(rows.resolve(table, 1000), 224, 224))
-    print(f'{name}: 224x224x3 images, 1000 classes\n'
+def _print_exchange():
+    for variant, table in VARIANTS.items():
+        size = IMAGE_SIZES[variant]
+        crossing = towers.exchanged(rows.resolve(table, 1000), size, size)
+        print(f'{variant} on two devices, bytes an image that cross each way: '
+              + ', '.join(f'{layer} {count:,}' for layer, count in crossing.items()))
+
+
+def _print_table(name, table, size=224):
+    walked = list(rows.walk(rows.resolve(table, 1000), size, size))
+    print(f'{name}: {size}x{size}x3 images, 1000 classes\n'
           f'{"layer":<9} {"output":>11} {"parameters":>11} {"multiply-adds":>14}  source')
     for row in walked:
         print(f'{row.row.name:<9} {"x".join(map(str, row.shape)):>11} {row.parameters:>11,} '
@@ -214,5 +300,7 @@ def _print_table(name, table):
 
 
 if __name__ == '__main__':
-    _print_table('alexnet', ALEXNET)
+    for chosen, rows_of_it in VARIANTS.items():
+        _print_table(f'alexnet, variant {chosen}', rows_of_it, IMAGE_SIZES[chosen])
     _print_table('alexnet_v2', ALEXNET_V2)
+    _print_exchange()

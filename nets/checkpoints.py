@@ -3,8 +3,36 @@
 The same names serve the project's own training checkpoints, so that slim's code can read them.
 """
 import os
+import re
 
 import tensorflow as tf
+
+
+class Parts:
+    """A variable whose last axis is cut into parts on several devices, seen as one."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        *axes, _ = parts[0].shape
+        self.shape = tf.TensorShape([*axes, sum(part.shape[-1] for part in parts)])
+
+    def assign(self, value):
+        """Gives each part its share of the values."""
+        for part, share in zip(self.parts, tf.split(value, [part.shape[-1] for part in self.parts], -1)):
+            part.assign(share)
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        with tf.device('/CPU:0'):
+            return tf.concat([tf.cast(part, dtype or part.dtype) for part in self.parts], -1, name=name)
+
+
+def joined(variables):
+    """{name: variable}, those named `…/part_0/…`, `…/part_1/…` as one Parts under the name without that."""
+    found = {}
+    for name, variable in variables.items():
+        found.setdefault(re.sub(r'/part_\d', '', name), {})[name] = variable
+    return {name: next(iter(parts.values())) if set(parts) == {name} else Parts([parts[key] for key in sorted(parts)])
+            for name, parts in found.items()}
 
 
 def named_variables(model):
@@ -12,7 +40,7 @@ def named_variables(model):
 
     The scope is the model's name, or what a function put before its layers' names (`alexnet_v2/conv1`).
     """
-    names = {variable.name.split(':')[0]: variable for variable in model.weights}
+    names = joined({variable.name.split(':')[0]: variable for variable in model.weights})
     return {name if name.count('/') > 1 else f'{model.name}/{name}': variable for name, variable in names.items()}
 
 
@@ -81,8 +109,8 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
     for name in loaded:
         try:
             wanted[name].assign(reader.get_tensor(name))
-        except tf.errors.OpError as error:
-            raise ValueError(f'the checkpoint {path} is damaged or was removed: {error.message}') from error
+        except (tf.errors.OpError, IndexError) as error:  # IndexError: the data file is cut off
+            raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     return loaded, sorted(set(variables) - set(loaded))
 
 

@@ -1,67 +1,99 @@
 """From a table to a TF1-style graph: variables by name in variable scopes, slim's collections."""
+import contextlib
+
 import tensorflow as tf
 
-from nets import ops, rows
+from nets import ops, rows, towers
 from nets.keras_layers import weights_initializer
 
 v1 = tf.compat.v1
 
 
-def build(table, inputs, *, scope, default_scope, is_training, keep_prob, spatial_squeeze, defaults):
+def build(table, inputs, *, scope, default_scope, is_training, keep_prob, spatial_squeeze, defaults, devices=None):
     """Builds the network in the current tf.Graph.
 
     Args:
       table: resolved rows. inputs: [batch, height, width, 3].
       scope, default_scope: as in `tf.compat.v1.variable_scope`.
       is_training: bool or boolean tensor. defaults: a `scopes.ConvDefaults`.
+      devices: two names: the network is cut over them (`towers`).
 
     Returns: (net, end_points), end_points a dictionary from `scope/row` to the row's output.
     """
     end_points = {}
     net = tf.convert_to_tensor(inputs)
+    halves, dropouts = [net, net], 0
     with v1.variable_scope(scope, default_scope, [inputs]) as outer:
-        for row in table:
+        for number, row in enumerate(table):
+            dropouts += isinstance(row, rows.Dropout)
+            with _scope(row) as inner:
+                if devices:
+                    halves = _towers(row, number, halves, devices, defaults, keep_prob, is_training, dropouts)
+                    net = towers.join(halves, devices[0])
+                elif isinstance(row, rows.Conv):
+                    net = _conv(row, net, defaults)
+                elif isinstance(row, rows.Dropout):
+                    net = _dropout(is_training, lambda training, net=net, row=row, number=dropouts: ops.dropout(
+                        net, keep_prob, training=training, number=number, rescale=row.rescale))
+                else:
+                    net = ops.apply(row, net)
             if isinstance(row, rows.Conv):
-                with v1.variable_scope(row.name) as inner:
-                    net = end_points[inner.name] = _conv(row, net, defaults)
-            elif isinstance(row, rows.LRN):
-                with tf.name_scope(row.name):
-                    net = end_points[f'{outer.name}/{row.name}'] = ops.local_response_normalization(
-                        net, depth_radius=row.depth_radius, bias=row.bias, alpha=row.alpha, beta=row.beta)
-            elif isinstance(row, rows.MaxPool):
-                with tf.name_scope(row.name):
-                    net = end_points[f'{outer.name}/{row.name}'] = tf.nn.max_pool2d(
-                        net, row.size, row.stride, 'VALID', name='MaxPool')
+                end_points[inner.name] = net
             elif isinstance(row, rows.GlobalPool):
-                net = end_points[row.name] = tf.reduce_mean(net, [1, 2], keepdims=True, name=row.name)
-            else:
-                with tf.name_scope(row.name):
-                    net = _dropout(net, keep_prob, is_training)
+                end_points[row.name] = net
+            elif not isinstance(row, rows.Dropout):
+                end_points[f'{outer.name}/{row.name}'] = net
         if spatial_squeeze and table[-1].name == 'fc8':
             net = end_points[f'{outer.name}/fc8'] = tf.squeeze(net, [1, 2], name='fc8/squeezed')
     return net, end_points
 
 
+def _scope(row):
+    if isinstance(row, rows.Conv):
+        return v1.variable_scope(row.name)
+    return contextlib.nullcontext() if isinstance(row, rows.GlobalPool) else tf.name_scope(row.name)
+
+
 def _conv(row, net, defaults):
-    channels = net.shape[3] // row.groups
-    weights = _variable('weights', [row.kernel, row.kernel, channels, row.filters],
-                        weights_initializer(row, defaults), defaults.weights_regularizer, defaults)
-    bias = row.bias if row.bias is not None else defaults.biases_initializer
-    if not callable(bias):
-        bias = v1.constant_initializer(bias or 0.0)
-    biases = _variable('biases', [row.filters], bias, defaults.biases_regularizer, defaults)
+    weights, biases = _variables(row, net.shape[3] // row.groups, defaults)
     net = ops.convolution(net, weights, stride=row.stride, padding=row.padding, name='Conv2D')
     net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
     return defaults.activation_fn(net) if row.relu and defaults.activation_fn else net
 
 
-def _variable(name, shape, initializer, regularizer, defaults):
+def _towers(row, number, halves, devices, defaults, keep_prob, is_training, dropouts):
+    variables = ((), ())
+    if isinstance(row, rows.Conv):
+        channels = halves[0].shape[3] * (2 if towers.reads_both(row, number) else 1)
+
+        def place(op):
+            return devices['/part_1' in op.name]
+        with v1.device(place):
+            variables = list(zip(*map(list, _variables(
+                row, channels, defaults, v1.fixed_size_partitioner(2, axis=3), v1.fixed_size_partitioner(2)))))
+    return _dropout(is_training if isinstance(row, rows.Dropout) else False, lambda training: towers.apply(
+        row, number, halves, devices, variables, keep_prob=keep_prob, training=training, dropout_number=dropouts,
+        activation=defaults.activation_fn if isinstance(row, rows.Conv) and row.relu else None))
+
+
+def _variables(row, channels, defaults, weights_partitioner=None, biases_partitioner=None):
+    bias = row.bias if row.bias is not None else defaults.biases_initializer
+    if not callable(bias):
+        bias = v1.constant_initializer(bias or 0.0)
+    weights = _variable('weights', [row.kernel, row.kernel, channels, row.filters],
+                        weights_initializer(row, defaults), defaults.weights_regularizer, defaults, weights_partitioner)
+    biases = _variable('biases', [row.filters], bias, defaults.biases_regularizer, defaults, biases_partitioner)
+    return weights, biases
+
+
+def _variable(name, shape, initializer, regularizer, defaults, partitioner):
     return v1.get_variable(
-        name, shape, tf.float32, initializer, regularizer, trainable=defaults.trainable,
+        name, shape, tf.float32, initializer, regularizer, trainable=defaults.trainable, partitioner=partitioner,
         collections=[v1.GraphKeys.GLOBAL_VARIABLES, v1.GraphKeys.MODEL_VARIABLES])
 
 
-def _dropout(net, keep_prob, is_training):
+def _dropout(is_training, apply):
+    """apply(training: bool), chosen when the graph runs where is_training is a tensor."""
     if tf.is_tensor(is_training):
-        return tf.cond(is_training, lambda: ops.dropout(net, keep_prob), lambda: net)
-    return ops.dropout(net, keep_prob) if is_training else net
+        return tf.cond(is_training, lambda: apply(True), lambda: apply(False))
+    return apply(bool(is_training))

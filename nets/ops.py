@@ -4,6 +4,26 @@ import threading
 
 import tensorflow as tf
 
+from nets import rows as kinds
+
+
+def apply(row, x, groups=None):
+    """The output of a row that has neither variables nor chance: normalisation, pooling, activation.
+
+    Args:
+      groups: in place of an LRN row's own.
+    """
+    if isinstance(row, kinds.LRN):
+        return local_response_normalization(x, depth_radius=row.depth_radius, bias=row.bias, alpha=row.alpha,
+                                            beta=row.beta, groups=groups or row.groups)
+    if isinstance(row, kinds.SpatialNorm):
+        return spatial_normalization(x, size=row.size, bias=row.bias, alpha=row.alpha, beta=row.beta)
+    if isinstance(row, kinds.MaxPool):
+        return tf.nn.max_pool2d(x, row.size, row.stride, 'VALID', name='MaxPool')
+    if isinstance(row, kinds.GlobalPool):
+        return tf.reduce_mean(x, [1, 2], keepdims=True, name=row.name)
+    return {'relu': tf.nn.relu, 'tanh': tf.tanh}[row.kind](x)  # an Activation
+
 
 def convolution(x, weights, *, stride, padding, name=None):
     """A 2-D convolution, computed as a matrix product where the map is exactly the kernel's size.
@@ -32,22 +52,46 @@ def convolution(x, weights, *, stride, padding, name=None):
     return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name=name)
 
 
-def local_response_normalization(x, *, depth_radius, bias, alpha, beta):
+def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1):
     """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
 
     The numbers of `tf.nn.local_response_normalization`, which has no bfloat16 kernel and a slow
     gradient on the CPU. The windowed sums are products with a channels x channels band matrix.
 
     Args:
-      x: [..., channels], float32 or bfloat16.
+      x: [..., channels], float32 or bfloat16. groups: parts of the channels normalised each for itself.
     """
     channels = x.shape[-1]
-    reach = min(depth_radius, channels)  # band_part refuses more
-    band = tf.linalg.band_part(tf.ones([channels, channels], x.dtype), reach, reach)
+    number = tf.range(channels)
+    part = number // (channels // groups)
+    near = tf.abs(number[:, tf.newaxis] - number) <= depth_radius
+    band = tf.cast(near & tf.equal(part[:, tf.newaxis], part), x.dtype)  # == compares objects in a tf.Graph
 
     def window_sum(values):
         return tf.reshape(tf.matmul(tf.reshape(values, [-1, channels]), band), tf.shape(values))
+    return _normalise(x, window_sum, bias, alpha, beta)
 
+
+def spatial_normalization(x, *, size, bias, alpha, beta):
+    """x * (bias + alpha * S) ** -beta, S the sum of squares over size x size pixels of the same map.
+
+    Args:
+      x: [batch, height, width, channels]. size: odd; beyond the border there is nothing to add.
+    """
+    def window_sum(values):
+        for axis in (1, 2):
+            length = tf.shape(values)[axis]
+            padding = [[0, 0]] * 4
+            padding[axis] = [size // 2, size // 2]
+            padded = tf.pad(values, padding)
+            values = sum(padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
+                         for start in range(size))
+        return values
+    return _normalise(x, window_sum, bias, alpha, beta)
+
+
+def _normalise(x, window_sum, bias, alpha, beta):
+    """x * (bias + alpha * window_sum(x^2)) ** -beta with its gradient; window_sum must be symmetric."""
     @tf.custom_gradient
     def normalise(x):
         scale = bias + alpha * window_sum(tf.square(x))
@@ -85,7 +129,7 @@ def dropout_draws(seed, *, first_row=0, rows=None):
       rows: examples in the whole batch; None: the batch seen here is the whole.
     """
     outer = getattr(_dropout_draws, 'value', None)
-    _dropout_draws.value, _dropout_draws.layer = (seed, first_row, rows), 0
+    _dropout_draws.value = (seed, first_row, rows)
     try:
         yield
     finally:
@@ -98,19 +142,28 @@ def check_keep_prob(keep_prob):
         raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
 
 
-def dropout(x, keep_prob, name=None):
-    """Sets each element of x to 0 with probability 1 - keep_prob and divides the others by keep_prob."""
+def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1), name=None):
+    """Sets each element of x to 0 with probability 1 - keep_prob; what is kept is rescaled here or at test.
+
+    Args:
+      x: [batch, ..., channels].
+      training: False: nothing is dropped.
+      number: of this layer among the network's dropout layers; each has draws of its own.
+      rescale: divide what is kept by keep_prob in training; False: multiply by keep_prob at test.
+      part: (index, parts): x is that part of the channels, and gets the draws that it would have in the whole.
+    """
     check_keep_prob(keep_prob)
-    if keep_prob == 1:
-        return tf.identity(x, name)
+    if keep_prob == 1 or not training:
+        return tf.identity(x if rescale else x * tf.cast(keep_prob, x.dtype), name)
     draws = getattr(_dropout_draws, 'value', None)
     if draws is None:
-        return tf.nn.dropout(x, rate=1 - keep_prob, name=name)
+        dropped = tf.nn.dropout(x, rate=1 - keep_prob, name=name)
+        return dropped if rescale else dropped * tf.cast(keep_prob, x.dtype)
     seed, first_row, rows = draws
-    _dropout_draws.layer += 1  # each dropout layer of a network has draws of its own
-    seed = tf.random.experimental.stateless_fold_in(seed, _dropout_draws.layer)
-    batch = tf.shape(x)[0]
+    seed = tf.random.experimental.stateless_fold_in(seed, number)
+    batch, channels, (index, parts) = tf.shape(x)[0], x.shape[-1], part
     uniform = tf.random.stateless_uniform(
-        tf.concat([[batch if rows is None else rows], tf.shape(x)[1:]], 0), seed)
-    kept = uniform[first_row:first_row + batch] < keep_prob
-    return tf.where(kept, x / tf.cast(keep_prob, x.dtype), tf.zeros([], x.dtype), name=name)
+        tf.concat([[batch if rows is None else rows], tf.shape(x)[1:-1], [channels * parts]], 0), seed)
+    kept = uniform[first_row:first_row + batch, ..., index * channels:(index + 1) * channels] < keep_prob
+    value = x / tf.cast(keep_prob, x.dtype) if rescale else x
+    return tf.where(kept, value, tf.zeros([], x.dtype), name=name)

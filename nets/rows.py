@@ -41,12 +41,35 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class LRN:
-    """x / (bias + alpha * sum of x^2 over 2 * depth_radius + 1 adjacent maps) ** beta."""
+    """x / (bias + alpha * sum of x^2 over 2 * depth_radius + 1 adjacent maps) ** beta.
+
+    groups: maps are adjacent within one of so many equal parts of them (2: within a tower).
+    """
     name: str
     depth_radius: int = 2
     bias: float = 2.0
     alpha: float = 1e-4
     beta: float = 0.75
+    groups: int = 1
+    source: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class SpatialNorm:
+    """x / (bias + alpha * sum of x^2 over the size x size pixels around, within one map) ** beta."""
+    name: str
+    size: int = 5
+    bias: float = 1.0
+    alpha: float = 1e-3 / 25
+    beta: float = 0.75
+    source: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """A non-linearity that does not follow its convolution at once. kind: 'relu' or 'tanh'."""
+    name: str
+    kind: str = 'relu'
     source: str = ''
 
 
@@ -61,8 +84,12 @@ class MaxPool:
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-    """Dropout; the share that is kept is an argument of the network. Kept values are divided by it."""
+    """Dropout; the share that is kept is an argument of the network.
+
+    rescale: divide kept values by that share in training; False: multiply all by it at test instead.
+    """
     name: str
+    rescale: bool = True
     source: str = ''
 
 
@@ -91,6 +118,31 @@ def resolve(table, num_classes, global_pool=False):
     if num_classes:
         rows += (table[-2], dataclasses.replace(table[-1], filters=int(num_classes)))
     return rows
+
+
+def changed(table, **changes):
+    """The table with some rows changed: name={field: value}, or name=(rows, to, stand, there)."""
+    unknown = set(changes) - {row.name for row in table}
+    if unknown:
+        raise ValueError(f'the table has no row {", ".join(sorted(unknown))}.')
+    result = []
+    for row in table:
+        change = changes.get(row.name, {})
+        result += [dataclasses.replace(row, **change)] if isinstance(change, dict) else change
+    return tuple(result)
+
+
+def with_initial_values(table, other):
+    """The table with the initial weights and biases of another, row by row."""
+    start = {row.name: {'init': row.init, 'bias': row.bias} for row in other if isinstance(row, Conv)}
+    return changed(table, **{row.name: start[row.name] for row in table if isinstance(row, Conv)})
+
+
+def with_dropout(table, rescale):
+    """The table with the form of dropout that Dropout.rescale means (None: as it is)."""
+    if rescale is None:
+        return table
+    return changed(table, **{row.name: {'rescale': rescale} for row in table if isinstance(row, Dropout)})
 
 
 def with_bias(table, bias):
@@ -154,8 +206,3 @@ def minimum_size(table):
                     return False
         return True
     return next(size for size in range(1, 1024) if fits(size))
-
-
-def parameter_count(table):
-    """Trainable parameters of a resolved table."""
-    return sum(walked.parameters for walked in walk(table, None, None))

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from nets import alexnet, keras_layers, ops, rows
+from tests.numpy_alexnet import np_conv
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -40,7 +41,7 @@ def test_parameters_multiply_adds_and_sizes(make, parameters, millions, first, s
     assert round(sum(multiply_adds.values()) / 1e6) == millions
     table = {alexnet.AlexNet: alexnet.ALEXNET, alexnet.AlexNetV2: alexnet.ALEXNET_V2}[make]
     walked = {step.row.name: step for step in rows.walk(rows.resolve(table, 1000), 224, 224)}
-    assert rows.parameter_count(rows.resolve(table, 1000)) == parameters
+    assert sum(step.parameters for step in walked.values()) == parameters
     for name, count in multiply_adds.items():
         assert walked[name].multiply_adds == count
         assert walked[name].parameters == model.get_layer(name).count_params()
@@ -53,8 +54,8 @@ def test_printed_tables():
                           timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     totals = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith('total')]
-    assert [parameters for parameters, _ in totals] == ['60,965,224', '50,303,912']
-    assert [round(int(multiply_adds.replace(',', '')) / 1e6) for _, multiply_adds in totals] == [724, 737]
+    assert [parameters for parameters, _ in totals] == 3 * ['60,965,224'] + ['50,303,912']
+    assert [round(int(multiply_adds.replace(',', '')) / 1e6) for _, multiply_adds in totals] == [724, 724, 724, 737]
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ['conv1', '55x55x96', '34,944', '105,415,200', 'paper', '3.5;', 'padding:', 'program'] in lines
     assert ['pool5', '5x5x256', '0', '0', 'slim'] in lines
@@ -69,100 +70,6 @@ def test_nets_needs_tensorflow_and_tf_keras_alone():
             elif isinstance(node, ast.ImportFrom):
                 imported.add('nets' if node.level else node.module.split('.')[0])
     assert imported - sys.stdlib_module_names == {'nets', 'tensorflow', 'tf_keras'}
-
-
-# The whole network in NumPy, float64 ------------------------------------------------------------------
-
-
-def np_windows(x, size, stride):
-    """[batch, h, w, channels, size, size]: what each place of a size x size window sees."""
-    views = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
-    return views[:, ::stride, ::stride]
-
-
-def np_conv(x, weights, biases, *, stride=1, before=0, after=0, towers=1):
-    """Convolution; with two towers each half of the kernels sees its half of the maps alone."""
-    x = np.pad(x, [(0, 0), (before, after), (before, after), (0, 0)])
-    maps, kernels = x.shape[3] // towers, weights.shape[3] // towers
-    outputs = [np.tensordot(np_windows(x[..., tower * maps:(tower + 1) * maps], len(weights), stride),
-                            weights[..., tower * kernels:(tower + 1) * kernels], ([3, 4, 5], [2, 0, 1]))
-               for tower in range(towers)]
-    return np.concatenate(outputs, 3) + biases
-
-
-def np_lrn(x):
-    """Paper 3.3: b_i = a_i / (2 + 1e-4 * sum of a_j^2, j from i-2 to i+2 within the maps) ^ 0.75."""
-    maps, b = x.shape[-1], np.empty_like(x)
-    for i in range(maps):
-        total = np.square(x[..., max(0, i - 2):min(maps - 1, i + 2) + 1]).sum(-1)
-        b[..., i] = x[..., i] / (2 + 1e-4 * total) ** 0.75
-    return b
-
-
-def np_relu(x):
-    return np.maximum(x, 0)
-
-
-def np_pool(x):
-    """Paper 3.4: the largest of 3 x 3 neighbours, 2 apart."""
-    return np_windows(x, 3, 2).max((4, 5))
-
-
-def np_alexnet(x, w, b):
-    """The 2012 network: the paper's section 3.5, conv1's overshoot of 3 pixels from the original program."""
-    out = {}
-    out['conv1'] = np_relu(np_conv(x, w['conv1'], b['conv1'], stride=4, after=3))
-    out['norm1'] = np_lrn(out['conv1'])
-    out['pool1'] = np_pool(out['norm1'])
-    out['conv2'] = np_relu(np_conv(out['pool1'], w['conv2'], b['conv2'], before=2, after=2, towers=2))
-    out['norm2'] = np_lrn(out['conv2'])
-    out['pool2'] = np_pool(out['norm2'])
-    out['conv3'] = np_relu(np_conv(out['pool2'], w['conv3'], b['conv3'], before=1, after=1))
-    out['conv4'] = np_relu(np_conv(out['conv3'], w['conv4'], b['conv4'], before=1, after=1, towers=2))
-    out['conv5'] = np_relu(np_conv(out['conv4'], w['conv5'], b['conv5'], before=1, after=1, towers=2))
-    out['pool5'] = np_pool(out['conv5'])
-    out['fc6'] = np_relu(np_dense(out['pool5'], w['fc6'], b['fc6']))
-    out['fc7'] = np_relu(np_dense(out['fc6'], w['fc7'], b['fc7']))
-    out['fc8'] = np_dense(out['fc7'], w['fc8'], b['fc8'])[:, 0, 0]
-    return out
-
-
-def np_dense(x, weights, biases):
-    return np.einsum('bhwc,hwco->bo', x, weights, optimize=True)[:, None, None] + biases
-
-
-def test_every_layer_of_alexnet_against_numpy():
-    random = np.random.default_rng(5)
-    model = alexnet.AlexNet(7)
-    layers = [layer for layer in model.layers if isinstance(layer, keras_layers.Convolution)]
-    for layer in layers:
-        # Weights that keep activations near the images' 70 let normalisation divide by far more than 2^0.75.
-        fan_in = math.prod(layer.kernel.shape[:3])
-        layer.set_weights([random.normal(0, math.sqrt(2 / fan_in), layer.kernel.shape),
-                           random.normal(0, 10, layer.bias.shape)])
-    images = random.uniform(-128, 128, [2, 224, 224, 3]).astype(np.float32)
-    weights = {layer.name: layer.kernel.numpy().astype(np.float64) for layer in layers}
-    biases = {layer.name: layer.bias.numpy().astype(np.float64) for layer in layers}
-    expected = np_alexnet(images.astype(np.float64), weights, biases)
-    got = tf_keras.Model(model.input, {name: model.get_layer(name).output for name in expected})(images)
-    assert set(expected) | {'images', 'dropout6', 'dropout7'} == {layer.name for layer in model.layers}
-    assert np.abs(expected['norm1'] * 2 ** 0.75 / expected['conv1'].clip(1e-9)).min() < 0.3
-    for name, values in expected.items():
-        assert got[name].shape == values.shape, name
-        worst = np.abs(got[name] - values).max() / np.abs(values).max()
-        assert worst < 1e-4, (name, worst)
-    # The same images through the TF1 graph builder, at the same weights.
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        logits, end_points = alexnet.alexnet(tf.constant(images), 7, is_training=False)
-        for variable in tf.compat.v1.global_variables():
-            _, layer, kind = variable.op.name.split('/')
-            variable.load({'weights': weights, 'biases': biases}[kind][layer].astype(np.float32), session)
-        assert set(end_points) == {f'alexnet/{name}' for name in expected}
-        for name, values in zip(expected, session.run([end_points[f'alexnet/{name}'] for name in expected]),
-                                strict=True):
-            worst = np.abs(values - expected[name]).max() / np.abs(expected[name]).max()
-            assert worst < 1e-4, (name, worst)
-    assert end_points['alexnet/fc8'] is logits
 
 
 # Convolution ------------------------------------------------------------------------------------------
@@ -291,7 +198,8 @@ def test_lrn_of_an_empty_batch():
 # Sizes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('table, minimum', [(alexnet.ALEXNET, 224), (alexnet.ALEXNET_V2, 195)])
+@pytest.mark.parametrize('table, minimum', [(alexnet.ALEXNET, 224), (alexnet.ALEXNET_CAFFE, 227),
+                                            (alexnet.ALEXNET_V2, 195)])
 def test_every_size_below_the_minimum_is_refused(table, minimum):
     # 195: 5 maps before fc6 need 11 before pool5, 23 before pool2, 47 before pool1, 46 * 4 + 11 pixels;
     # 224: 6 need 13, 27, 55, 54 * 4 + 11 = 227 less the 3 of padding.
@@ -312,7 +220,7 @@ def draw(x, keep_prob=0.5, layers=1, **arguments):
     """The outputs of that many dropout layers in one pass."""
     arguments.setdefault('seed', tf.constant([1, 2]))
     with ops.dropout_draws(**arguments):
-        return [ops.dropout(x, keep_prob).numpy() for _ in range(layers)]
+        return [ops.dropout(x, keep_prob, training=True, number=number + 1).numpy() for number in range(layers)]
 
 
 ONES = tf.ones([8, 50, 20])
@@ -348,7 +256,7 @@ def test_kept_share_and_scale(keep_prob, dtype):
 
 def test_random_outside_of_draws():
     draw(ONES)
-    first, second = (ops.dropout(ONES, 0.25).numpy() for _ in range(2))
+    first, second = (ops.dropout(ONES, 0.25, training=True).numpy() for _ in range(2))
     assert not np.array_equal(first, second)
     np.testing.assert_allclose(np.unique(first), [0, 4])
     assert np.mean(first > 0) == pytest.approx(0.25, abs=0.03)
@@ -356,9 +264,26 @@ def test_random_outside_of_draws():
 
 def test_a_models_dropout_follows_the_draws():
     inputs = tf_keras.Input([50, 20])
-    model = tf_keras.Model(inputs, keras_layers.Dropout(0.5)(keras_layers.Dropout(0.5)(inputs)))
+    model = tf_keras.Model(inputs, keras_layers.Dropout(0.5, number=2)(keras_layers.Dropout(0.5)(inputs)))
     with ops.dropout_draws(tf.constant([1, 2])):
         got = model(ONES, training=True)
     first, second = draw(ONES, layers=2)
     np.testing.assert_array_equal(got, first * second)
     np.testing.assert_array_equal(model(ONES, training=False), ONES)
+
+
+def test_without_rescaling_in_training_all_is_multiplied_at_test():
+    with ops.dropout_draws(tf.constant([1, 2])):
+        rescaled, kept = (ops.dropout(3 * ONES, 0.25, training=True, rescale=rescale) for rescale in (True, False))
+    np.testing.assert_array_equal(rescaled, 4 * kept)  # the same are dropped
+    np.testing.assert_allclose(np.unique(kept), [0, 3])
+    np.testing.assert_allclose(ops.dropout(3 * ONES, 0.25, training=False, rescale=False), 0.75 * ONES)
+    np.testing.assert_allclose(np.unique(ops.dropout(3 * ONES, 0.25, training=True, rescale=False)), [0, 3])
+
+
+def test_parts_of_the_channels_draw_as_the_whole():
+    whole, = draw(ONES)
+    with ops.dropout_draws(tf.constant([1, 2])):
+        halves = [ops.dropout(half, 0.5, training=True, part=(number, 2))
+                  for number, half in enumerate(tf.split(ONES, 2, -1))]
+    np.testing.assert_array_equal(tf.concat(halves, -1), whole)

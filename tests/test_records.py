@@ -1,11 +1,6 @@
 """From image folders to batches: building, recognising, refusing, and the order that (seed, step) determine."""
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -152,29 +147,6 @@ def test_resize_shorter_side(folder, tmp_path):
     for example in parse(tmp_path / 'records', 'validation'):
         assert tf.io.decode_jpeg(example['image/encoded']).shape == (30, 40, 3)
         assert (example['image/height'], example['image/width']) == (30, 40)
-
-
-def test_a_killed_build_is_completed(folder, tmp_path):
-    if not PHOTOGRAPHS.is_dir():
-        pytest.skip('needs a build that lasts seconds: the photographs of ../shared/data are not here')
-    source = tmp_path / 'source'
-    for split in ('train', 'val'):
-        (source / split).mkdir(parents=True)
-        for name in ('n01440764', 'n02102040'):
-            os.symlink(PHOTOGRAPHS / split / name, source / split / name)
-    command = ['-m', 'alexnet_tf.build_tfrecords', f'--input_dir={source}', '--train_shards=12', '--num_processes=2']
-    output = tmp_path / 'killed'
-    with subprocess.Popen([sys.executable, *command, f'--output_dir={output}'], cwd=ROOT, start_new_session=True,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while len(list(output.glob('train-*-of-00012'))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert not (output / 'dataset_info.json').exists(), 'the build was over before it was killed'
-    printed = run_python(*command, f'--output_dir={output}').stdout
-    assert 'shards are there already' in printed
-    run_python(*command, f'--output_dir={tmp_path / "whole"}')
-    assert contents(output) == contents(tmp_path / 'whole')
 
 
 def write_shards(folder, labels_a_shard, split='train', **extra):

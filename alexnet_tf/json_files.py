@@ -1,0 +1,31 @@
+"""Small JSON files: written whole or not at all, read with errors that name the file."""
+import json
+import os
+
+
+def write(path, content):
+    """Writes content to path by way of a temporary name, and makes the folder. Raises OSError."""
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    with open(path + '.partial', 'w', encoding='utf-8') as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + '.partial', path)
+
+
+def read(path):
+    """The dictionary in a file; None when there is no such file.
+
+    Raises: ValueError for a file that is damaged or holds something else.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
+        raise ValueError(f'cannot read {path}: {error}. Restore or remove it.') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'cannot read {path}: it holds a {type(content).__name__}, not an object {{…}}. Restore or '
+                         'remove it.')
+    return content
