@@ -1,8 +1,8 @@
 """Scores a checkpoint on TFRecords, every image exactly once.
 
     python eval_image_classifier.py --checkpoint_path=runs/one --dataset_dir=records --views=10
+    python eval_image_classifier.py --checkpoint_path=runs/one,runs/two --dataset_dir=records
 """
-import json
 import os
 import time
 
@@ -12,7 +12,18 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import checkpoints, command, data, evaluation, inference, metrics, precision, slim_flags
+from alexnet_tf import (
+    checkpoints,
+    command,
+    data,
+    evaluation,
+    inference,
+    json_files,
+    metrics,
+    precision,
+    preprocessing,
+    slim_flags,
+)
 
 FLAGS = flags.FLAGS
 
@@ -20,8 +31,9 @@ FLAGS = flags.FLAGS
 def define_flags():
     """slim's flags wherever the meaning stands; the README has the table."""
     f = flags
-    f.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
-    f.DEFINE_string('eval_dir', None, 'Folder for results; default: eval in the folder of the checkpoint.')
+    f.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest. Several, with commas '
+                    'between: their probabilities are averaged.')
+    f.DEFINE_string('eval_dir', None, 'Folder for results; default: eval in the folder of the checkpoint (of one).')
     f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
     f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
     f.DEFINE_string('dataset_split_name', 'validation', 'Split to score.')
@@ -40,31 +52,50 @@ def define_flags():
     slim_flags.define_refused(slim_flags.EVAL)
 
 
-def evaluate_once(checkpoint_path):
+def evaluate_once(checkpoint_paths):
     """Loads, scores, prints and writes."""
     policy, reason = precision.choose(FLAGS.precision)
     folder = FLAGS.dataset_dir or data.SAMPLE_DIR
     info = data.read_info(folder) or {}
-    loaded = inference.load(
-        checkpoint_path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
-        mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
+    if len(checkpoint_paths) > 1 and not FLAGS.eval_dir:
+        raise ValueError(f'--checkpoint_path names {len(checkpoint_paths)} networks; say with --eval_dir where their '
+                         'common result goes.')
+    networks = [inference.load(path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
+                               mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
+                for path in checkpoint_paths]
+    check_together(networks)
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
-        labels_offset=labels_offset(loaded))
-    check_classes(loaded, dataset)
-    print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
-          f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
-    batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=loaded.spec.image_size,
+        labels_offset=labels_offset(networks[0]))
+    for loaded in networks:
+        check_classes(loaded, dataset)
+        print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
+              f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
+    batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
-    step = evaluation.make_eval_step(loaded.model, loaded.mean, image_size=loaded.spec.image_size,
+    step = evaluation.make_eval_step([(loaded.model, loaded.mean, loaded.spec.image_size) for loaded in networks],
                                      num_views=int(FLAGS.views))
     limit = FLAGS.max_num_batches
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
     result, scores, labels = evaluation.evaluate(
         step, batches, expected, max_num_batches=limit, log=print, keep_scores=bool(FLAGS.scores_file))
-    write_results(loaded, result)
+    write_results(networks, result)
     if FLAGS.scores_file:
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
+
+
+def check_together(networks):
+    """Refuses networks whose probabilities can't be averaged."""
+    first = networks[0]
+    for other in networks[1:]:
+        for what, values in (
+                ('classes', [loaded.spec.class_names for loaded in (first, other)]),
+                ('labels_offset', [loaded.spec.labels_offset or 0 for loaded in (first, other)]),
+                ('side of the resized image', [preprocessing.square_side(loaded.spec.image_size)
+                                               for loaded in (first, other)])):
+            if values[0] != values[1]:
+                raise ValueError(f'{first.checkpoint} and {other.checkpoint} differ in their {what}; only networks '
+                                 'with the same can be averaged.')
 
 
 def labels_offset(loaded):
@@ -83,20 +114,19 @@ def check_classes(loaded, dataset):
               'are taken by number.')
 
 
-def write_results(loaded, result):
+def write_results(networks, result):
     print(f'eval/Accuracy[{result.accuracy:.5g}]')
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
-    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(loaded.checkpoint), 'eval')
-    os.makedirs(eval_dir, exist_ok=True)
+    first = networks[0]
+    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(first.checkpoint), 'eval')
     path = os.path.join(eval_dir, 'eval_results.json')
-    with open(path + '.partial', 'w', encoding='utf-8') as file:
-        json.dump({'checkpoint': loaded.checkpoint, 'global_step': loaded.step, 'views': int(FLAGS.views),
-                   'num_examples': result.num_examples, 'accuracy': result.accuracy,
-                   'recall_5': result.recall_5, 'loss': result.loss}, file, indent=1)
-    os.replace(path + '.partial', path)
+    json_files.write(path, {
+        'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': first.step,
+        'views': int(FLAGS.views), 'num_examples': result.num_examples, 'accuracy': result.accuracy,
+        'recall_5': result.recall_5, 'loss': result.loss})
     writer = tf.summary.create_file_writer(eval_dir)
-    metrics.write_scalars(writer, loaded.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
-                                                'eval/Loss': result.loss})
+    metrics.write_scalars(writer, first.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
+                                               'eval/Loss': result.loss})
     writer.close()
     print(f'{result.num_examples} images, loss {result.loss:.4f}; written to {path}')
 
@@ -112,7 +142,7 @@ def follow():
             time.sleep(min(10, FLAGS.wait_timeout_secs))
             continue
         try:
-            evaluate_once(latest)
+            evaluate_once([latest])
         except ValueError:
             if checkpoints.find(latest):
                 raise
@@ -122,10 +152,13 @@ def follow():
 
 
 def main():
-    if FLAGS.wait_for_checkpoints:
+    paths = FLAGS.checkpoint_path.split(',')
+    if not FLAGS.wait_for_checkpoints:
+        evaluate_once(paths)
+    elif len(paths) == 1:
         follow()
     else:
-        evaluate_once(FLAGS.checkpoint_path)
+        raise ValueError(f'--wait_for_checkpoints follows one folder; --checkpoint_path has {len(paths)}.')
 
 
 if __name__ == '__main__':

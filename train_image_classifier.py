@@ -5,7 +5,6 @@
 
 Started again with the same --train_dir it goes on where it stopped.
 """
-import json
 import math
 import os
 import shlex
@@ -21,14 +20,17 @@ from alexnet_tf import (
     command,
     data,
     evaluation,
+    json_files,
     models,
     optimizers,
     precision,
     preprocessing,
+    recipes,
     schedules,
     slim_flags,
     training,
 )
+from nets import alexnet
 
 FLAGS = flags.FLAGS
 # What the sample's 2,000 small photographs want; flags that are given go before.
@@ -47,28 +49,45 @@ def define_flags():
     f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: so that the first '
                      "class is 0. slim's default, 0, keeps the background class.", lower_bound=0)
     f.DEFINE_string('model_name', 'alexnet_v2', 'alexnet_v2 or alexnet.')
-    f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224.', lower_bound=1)
+    f.DEFINE_enum('recipe', None, recipes.NAMES, "All of AlexNet's recipe as the paper, the original program (source) "
+                  'or Caffe has it; flags that are given go before. See alexnet_tf/recipes.py.')
+    f.DEFINE_bool('print_recipe', False, "Print the recipe's flags, their values and sources, and end.")
+    f.DEFINE_enum('variant', 'paper', list(alexnet.VARIANTS), 'Whose alexnet, where the sources disagree.')
+    f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224, for --variant=caffe 227.', lower_bound=1)
     f.DEFINE_integer('batch_size', 128, 'Examples a step, all devices together.', lower_bound=1)
     f.DEFINE_float('num_epochs', 90.0, 'Epochs to train (paper: about 90).', lower_bound=0)
     f.DEFINE_integer('max_number_of_steps', None, 'Steps to train, instead of --num_epochs.', lower_bound=0)
     f.DEFINE_integer('seed', 0, 'Of order, crops, noise, dropout and initial weights.', 0, 2 ** 32 - 1)
     f.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
     f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
-    f.DEFINE_bool('clone_on_cpu', False, 'Make the clones on logical CPU devices.')
+    f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
+    f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
     f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
     f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
+    f.DEFINE_integer('resize_side_max', None, 'Scale jitter: the shorter side is resized to a random length from 256 '
+                     '(in proportion for other sizes) to this, before the crop; default: none, as the paper.', 1)
     f.DEFINE_float('color_noise', 0.1, 'Standard deviation of the PCA colour noise, in deviations of the '
                    'training set along its axes (paper: 0.1); 0: none.', lower_bound=0)
+    f.DEFINE_enum('color_noise_kind', 'deviations', preprocessing.NOISE_KINDS, 'What the draws are multiplied by; see '
+                  'preprocessing.noise_axes.')
     f.DEFINE_float('dropout_keep_prob', 0.5, 'Share of fc6 and fc7 kept in training.', 0, 1)
-    f.DEFINE_float('hidden_bias', 0.1, 'Initial bias of the layers that have one (paper: 1).')
+    f.DEFINE_enum('dropout_form', None, ['inverted', 'original'], 'Rescale what is kept in training, or multiply all '
+                  "at test, as the 2012 program; default: the variant's.")
+    f.DEFINE_enum('initial_values', None, recipes.NAMES, "Initial weights and biases of alexnet; default: the "
+                  "variant's.")
+    f.DEFINE_float('hidden_bias', None, 'Initial bias of the layers that have one (paper: 1); default: 0.1, with '
+                   'the values of source 1.')
     f.DEFINE_float('weight_decay', 0.0005, 'On weights, not on biases.', lower_bound=0)
     f.DEFINE_float('label_smoothing', 0.0, 'Share of the target spread over all classes.', 0, 1)
     f.DEFINE_enum('optimizer', 'momentum', optimizers.NAMES, 'Optimizer.')
     for name, default in OPTIMIZER_FLAGS.items():
         f.DEFINE_float(name, default, 'See alexnet_tf/optimizers.py.')
     f.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.', lower_bound=0)
+    f.DEFINE_float('bias_learning_rate_factor', 1.0, "Biases' rate, in rates of weights.", lower_bound=0)
+    f.DEFINE_list('learning_rate_steps', [], 'Of steps: epoch:rate or epoch:target=rate, as '
+                  '0:0.01,25:0.001,67:conv1=0,67:color_noise=0; targets are layers, weights, biases, conv1/biases.')
     f.DEFINE_float('warmup_epochs', 0.0, 'Epochs in which the rate rises linearly from 0.', lower_bound=0)
-    f.DEFINE_enum('learning_rate_decay_type', 'plateau', schedules.DECAY_TYPES, 'Schedule.')
+    f.DEFINE_enum('learning_rate_decay_type', 'plateau', [*schedules.DECAY_TYPES, 'steps'], 'Schedule.')
     f.DEFINE_float('learning_rate_decay_factor', 0.1, 'Of plateau, piecewise and exponential.', lower_bound=0)
     f.DEFINE_float('num_epochs_per_decay', 30.0, 'Of exponential and polynomial.', lower_bound=1e-9)
     f.DEFINE_list('decay_epochs', [], 'Of piecewise: epochs after which the rate is multiplied, as 13,18.')
@@ -101,7 +120,7 @@ def are_numbers(values):
 
 
 def run():
-    strategy = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu)
+    strategy, devices = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
@@ -112,20 +131,24 @@ def run():
     spec = make_spec(dataset)
     models.set_seed(FLAGS.seed)
     with strategy.scope():
-        model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob,
-                             hidden_bias=FLAGS.hidden_bias)
+        model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
+                             hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
         optimizer = optimizers.make(FLAGS.optimizer, **{name: FLAGS[name].value for name in OPTIMIZER_FLAGS})
         plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
-        state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau)
+        state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
+                               own_rates=bool(FLAGS.learning_rate_steps) or FLAGS.bias_learning_rate_factor != 1)
         start_step = training.restore(
-            state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path,
+            state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
+    steps_per_epoch = len(dataset) / FLAGS.batch_size
+    schedule = make_schedule(state, steps_per_epoch)
     write_description(spec, dataset)
     mean = models.load_mean(spec, FLAGS.train_dir)
     train_step = training.make_train_step(
-        state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed, noise_axes=noise_axes(dataset),
+        state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed,
+        noise_axes=preprocessing.dataset_noise_axes(dataset.info, FLAGS.color_noise, FLAGS.color_noise_kind),
+        noise_divisor=preprocessing.noise_divisor(FLAGS.color_noise, FLAGS.color_noise_kind),
         weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing)
-    steps_per_epoch = len(dataset) / FLAGS.batch_size
     max_steps = FLAGS.max_number_of_steps
     if max_steps is None:
         max_steps = math.ceil(round(FLAGS.num_epochs * steps_per_epoch, 6))
@@ -134,7 +157,7 @@ def run():
           f'{steps_per_epoch:.1f} steps an epoch.')
     result = training.train(
         state, train_step, training_batches(dataset, start_step), train_dir=FLAGS.train_dir,
-        rate=rate(state, steps_per_epoch), batch_size=FLAGS.batch_size, num_examples=len(dataset),
+        schedule=schedule, batch_size=FLAGS.batch_size, num_examples=len(dataset),
         max_steps=max_steps, validate=make_validation(model, spec, mean, validation),
         validate_every=FLAGS.validate_every_n_steps or max(1, round(steps_per_epoch)),
         log_every=FLAGS.log_every_n_steps, save_secs=FLAGS.save_interval_secs,
@@ -168,7 +191,6 @@ def open_splits():
 
 def make_spec(dataset):
     """The Spec of the network to train; it must be that of train_dir, if there is one."""
-    size = FLAGS.train_image_size or 224
     if FLAGS.mean == 'image' and not dataset.info.get('mean_image'):
         raise ValueError(f'--mean=image, but {dataset.folder} has no mean image (build_tfrecords writes one); '
                          'use --mean=rgb.')
@@ -176,7 +198,10 @@ def make_spec(dataset):
         print(f"{dataset.folder} has no statistics of build_tfrecords: ImageNet's mean RGB and colour axes are used.")
     mean = (dataset.info['mean_image'] if FLAGS.mean == 'image'
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
-    spec = models.Spec(FLAGS.model_name, size, dataset.class_names, mean, dataset.labels_offset)
+    unscaled = alexnet.has_unscaled_dropout(FLAGS.variant) if FLAGS.dropout_form is None else (
+        FLAGS.dropout_form == 'original')
+    spec = models.Spec(FLAGS.model_name, image_size(), dataset.class_names, mean, dataset.labels_offset, FLAGS.variant,
+                       FLAGS.dropout_keep_prob if unscaled else None)
     known = models.read_spec(FLAGS.train_dir) if checkpoints.find(FLAGS.train_dir) else None
     if known and known != spec:
         differing = ', '.join(field for field in vars(spec) if getattr(spec, field) != getattr(known, field))
@@ -185,12 +210,35 @@ def make_spec(dataset):
     return spec
 
 
+def image_size():
+    return FLAGS.train_image_size or alexnet.IMAGE_SIZES[FLAGS.variant]
+
+
 def check_flags():
     """Refuses flags that would have no effect."""
     piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
     if piecewise != bool(FLAGS.decay_epochs):
         raise ValueError('--learning_rate_decay_type=piecewise and --decay_epochs (as 13,18) need each other; '
                          f'the schedule is {FLAGS.learning_rate_decay_type}.')
+    steps = FLAGS.learning_rate_decay_type == 'steps'
+    if steps != bool(FLAGS.learning_rate_steps):
+        raise ValueError('--learning_rate_decay_type=steps and --learning_rate_steps (as 0:0.01,25:0.001) need each '
+                         f'other; the schedule is {FLAGS.learning_rate_decay_type}.')
+    if (steps or FLAGS.bias_learning_rate_factor != 1) and FLAGS.optimizer not in ('momentum', 'sgd'):
+        raise ValueError(f'--optimizer={FLAGS.optimizer} cannot give single variables a rate of their own '
+                         '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
+    for name in ('learning_rate', 'warmup_epochs'):
+        if steps and FLAGS[name].present:
+            raise ValueError(f'--{name} has no effect with --learning_rate_decay_type=steps; say all rates in '
+                             '--learning_rate_steps, as 0:0.001.')
+    if FLAGS['color_noise_kind'].present and not FLAGS.color_noise:
+        raise ValueError(f'--color_noise_kind={FLAGS.color_noise_kind} has no effect with --color_noise=0.')
+    if FLAGS.resize_side_max and FLAGS.resize_side_max < preprocessing.square_side(image_size()):
+        raise ValueError(f'--resize_side_max={FLAGS.resize_side_max}; for crops of {image_size()} pixels it must be at '
+                         f'least {preprocessing.square_side(image_size())}.')
+    if steps and FLAGS.bias_learning_rate_factor != 1:
+        raise ValueError('--bias_learning_rate_factor has no effect with --learning_rate_decay_type=steps; give biases '
+                         'their rate there, as 0:biases=0.02.')
     for name in ('checkpoint_exclude_scopes', 'trainable_scopes'):
         if '' in FLAGS[name].value:
             raise ValueError(f'--{name} has an empty entry, which would mean all variables; remove the comma.')
@@ -200,15 +248,10 @@ def check_flags():
 
 def check_same_run():
     """A run that is resumed must draw the same examples and go on with the same rule: refuses others."""
-    path = os.path.join(FLAGS.train_dir, 'flags.json')
-    if not checkpoints.find(FLAGS.train_dir) or not os.path.exists(path):
+    before = json_files.read(os.path.join(FLAGS.train_dir, 'flags.json'))
+    if before is None or not checkpoints.find(FLAGS.train_dir):
         return
-    try:
-        with open(path, encoding='utf-8') as file:
-            before = json.load(file)
-    except ValueError as error:
-        raise ValueError(f'{path} is damaged ({error}); remove it to resume with the flags given now.') from error
-    for name in ('batch_size', 'seed', 'optimizer', 'dataset_split_name'):
+    for name in ('batch_size', 'seed', 'optimizer', 'dataset_split_name', 'resize_side_max'):
         if before.get(name) != FLAGS[name].value:
             raise ValueError(f'--train_dir={FLAGS.train_dir} was begun with --{name}={before.get(name)}, not '
                              f'{FLAGS[name].value}; resume with that, or begin another --train_dir with '
@@ -221,37 +264,22 @@ def write_description(spec, dataset):
         models.write_spec(spec, folder)
         if isinstance(spec.mean, str):
             shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(folder, spec.mean))
-    path = os.path.join(FLAGS.train_dir, 'flags.json')
-    with open(path + '.partial', 'w', encoding='utf-8') as file:
-        json.dump({flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
-                   if flag.name not in slim_flags.TRAIN}, file, indent=1)
-    os.replace(path + '.partial', path)
-
-
-def noise_axes(dataset):
-    if not FLAGS.color_noise:
-        return None
-    return preprocessing.noise_axes(*colour_statistics(dataset.info), scale=FLAGS.color_noise)
-
-
-def colour_statistics(info):
-    """(eigenvalues, eigenvectors) of RGB over the training set."""
-    if 'rgb_covariance_eigenvalues' in info:
-        return info['rgb_covariance_eigenvalues'], info['rgb_covariance_eigenvectors']
-    return preprocessing.IMAGENET_EIGENVALUES, preprocessing.IMAGENET_EIGENVECTORS
+    json_files.write(os.path.join(FLAGS.train_dir, 'flags.json'), {
+        flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
+        if flag.name not in slim_flags.TRAIN})
 
 
 def training_batches(dataset, start_step):
     return data.training_batches(
         dataset, seed=FLAGS.seed, batch_size=FLAGS.batch_size, start_step=start_step,
-        image_size=FLAGS.train_image_size or 224, num_threads=FLAGS.num_preprocessing_threads)
+        image_size=image_size(), resize_side_max=FLAGS.resize_side_max, num_threads=FLAGS.num_preprocessing_threads)
 
 
 def make_validation(model, spec, mean, dataset):
     """() -> evaluation.Result, or None without a validation split."""
     if dataset is None:
         return None
-    eval_step = evaluation.make_eval_step(model, mean, image_size=spec.image_size)
+    eval_step = evaluation.make_eval_step([(model, mean, spec.image_size)])
     batches = data.evaluation_batches(dataset, batch_size=100, image_size=spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
     return lambda: evaluation.evaluate(eval_step, batches, len(dataset))[0]
@@ -261,14 +289,21 @@ def uses_plateau():
     return FLAGS.learning_rate_decay_type == 'plateau'
 
 
-def rate(state, steps_per_epoch):
-    """step -> learning rate."""
+def make_schedule(state, steps_per_epoch):
+    """step -> schedules.Settings."""
+    names = state.trainable_names
+    if FLAGS.learning_rate_steps:
+        layers = sorted({name.split('/')[-2] for name in state.weights})
+        changes = schedules.parse_steps(FLAGS.learning_rate_steps, layers)
+        return lambda step: schedules.follow_steps(changes, step / steps_per_epoch, names)
     boundaries = [float(epoch) for epoch in FLAGS.decay_epochs]
-    return lambda step: schedules.learning_rate(
+    factors = tuple(FLAGS.bias_learning_rate_factor if name.endswith('biases') else 1.0 for name in names)
+    return lambda step: schedules.Settings(schedules.learning_rate(
         step, decay_type=FLAGS.learning_rate_decay_type, base=FLAGS.learning_rate,
         steps_per_epoch=steps_per_epoch, decay_factor=FLAGS.learning_rate_decay_factor,
         epochs_per_decay=FLAGS.num_epochs_per_decay, end=FLAGS.end_learning_rate, boundaries=boundaries,
-        warmup_epochs=FLAGS.warmup_epochs, divisions=int(state.plateau.divisions.numpy()) if state.plateau else 0)
+        warmup_epochs=FLAGS.warmup_epochs,
+        divisions=int(state.plateau.divisions.numpy()) if state.plateau else 0), factors)
 
 
 def print_summary(start_step, max_steps, result, state):
@@ -288,7 +323,12 @@ def print_summary(start_step, max_steps, result, state):
 
 
 def main():
-    if FLAGS.dataset_dir is None:
+    if FLAGS.recipe:
+        recipes.apply(FLAGS, FLAGS.recipe)
+    if FLAGS.print_recipe:
+        print('\n'.join(recipes.describe(FLAGS, FLAGS.recipe)))
+        return
+    if FLAGS.dataset_dir is None and not FLAGS.recipe:
         changed = {name: value for name, value in SAMPLE_DEFAULTS.items() if not FLAGS[name].present}
         if FLAGS['learning_rate_decay_type'].present:
             changed.pop('decay_epochs', None)  # of the sample's own schedule

@@ -1,17 +1,28 @@
 """How every command ends: a sentence for what a user can mend, never a stack trace."""
+import math
 import sys
 
 import tensorflow as tf
-from absl import app
+from absl import app, flags
 
 
-def run(name, main):
-    """Parses flags, calls main() and turns its errors into `name: sentence` and exit status 1."""
+def run(name, main, positional=None):
+    """Parses flags, calls main() and turns its errors into `name: sentence` and exit status 1.
+
+    positional: the flag that may also be given as a lone argument, without its name; None: there is none.
+    """
     def guarded(arguments):
         sys.stdout.reconfigure(line_buffering=True)  # so that a log file shows progress
+        if positional and len(arguments) == 2 and not flags.FLAGS[positional].present:
+            flags.FLAGS[positional].value = arguments.pop()
         if len(arguments) > 1:
-            sys.exit(f'{name}: not understood: {" ".join(arguments[1:])}; it takes flags alone, as --flag=value '
+            takes = f'one {positional} and flags' if positional else 'flags alone'
+            sys.exit(f'{name}: not understood: {" ".join(arguments[1:])}; it takes {takes}, as --flag=value '
                      '(--noflag for a false one).')
+        infinite = [name for name in flags.FLAGS if isinstance(flags.FLAGS[name].value, float)
+                    and not math.isfinite(flags.FLAGS[name].value)]
+        if infinite:
+            sys.exit(f'{name}: --{infinite[0]}={flags.FLAGS[infinite[0]].value}; it must be a finite number.')
         try:
             main()
         except (ValueError, OSError) as error:

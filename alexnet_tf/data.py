@@ -5,6 +5,7 @@
 import collections
 import functools
 import os
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -16,25 +17,31 @@ __all__ = ['SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_datas
            'read_info', 'training_batches']
 
 
-def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224, num_threads=None):
+def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None,
+                     augment=True, num_threads=None):
     """Batches number start_step, start_step + 1, … without end.
 
     Args:
       seed: order, crops and mirrors depend on it and on the step alone.
       batch_size: examples a step, all devices together.
+      resize_side_max, augment: see `preprocessing.training_image`.
       num_threads: threads that decode; None: TensorFlow decides. It changes nothing but the speed.
 
     Returns: Batches of (uint8 [batch_size, image_size, image_size, 3], int64 [batch_size]).
     """
     if len(dataset) == 0 or batch_size < 1 or start_step < 0:
         raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
+    if resize_side_max and resize_side_max < preprocessing.square_side(image_size):
+        raise ValueError(f'resize_side_max is {resize_side_max}; for crops of {image_size} pixels it must be at least '
+                         f'{preprocessing.square_side(image_size)}.')
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch_size)
     ranges = steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
     return Batches(
         dataset, ranges, batch_size, num_threads,
         choose=lambda first, count: positions(seed, first, count, len(dataset)),
         decode=lambda encoded, number: preprocessing.training_image(
-            encoded, tf.stack([tf.constant(seed, tf.int64), number]), size=image_size))
+            encoded, tf.stack([tf.constant(seed, tf.int64), number]), size=image_size,
+            resize_side_max=resize_side_max, augment=augment))
 
 
 def evaluation_batches(dataset, *, batch_size, image_size=224, num_threads=None):
@@ -129,6 +136,7 @@ class Batches:
             try:
                 preprocessing.decode(self._dataset.example(position)[0])
             except tf.errors.OpError as cause:
+                reason = re.sub(r'\{\{.*?\}\} *| *\[Op:.*', '', cause.message, flags=re.S)  # names of TensorFlow's own
                 return ValueError(f'{self._dataset.index.where(position)}: the image cannot be decoded '
-                                  f'({cause.message}). Take it out or replace it.')
+                                  f'({reason}). Take it out or replace it.')
         return ValueError(f'reading {self._dataset.folder} failed: {error.message}')

@@ -17,31 +17,44 @@ class Result:
     loss: float
 
 
-def make_eval_step(model, mean, *, image_size=224, num_views=1):
+def make_eval_step(networks, *, num_views=1):
     """A function from (uint8 squares [b, side, side, 3], labels [b]) to (scores, top-1, top-5, loss).
 
-    scores: float32 [b, classes]: logits, or for ten views the logarithm of the views' mean
+    Args:
+      networks: (model, mean, image size) of each network; several: their probabilities are averaged. All sizes
+        have one square_side.
+      num_views: see `preprocessing.views`.
+
+    scores: float32 [b, classes]: logits, or for several views or networks the logarithm of their mean
     probability. top-1, top-5: int32 counts; loss: sum over the batch. Equal scores rank by label.
     """
-    side = preprocessing.square_side(image_size)
+    side = preprocessing.square_side(networks[0][2])
 
-    def logits(images):
-        return tf.cast(model(preprocessing.subtract_mean(images, mean), training=False), tf.float32)
+    def network_scores(images, model, mean, size):
+        def logits(images):
+            return tf.cast(model(preprocessing.subtract_mean(images, mean), training=False), tf.float32)
+        if num_views == 1:
+            return logits(preprocessing.central_crop(images, size))
+        # one view after another: ten at once would take ten times the memory
+        stacked = tf.stack(preprocessing.views(images, size, num_views))
+        return log_mean_probability(
+            tf.map_fn(logits, stacked, fn_output_signature=tf.float32, parallel_iterations=1))
 
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8),
                                   tf.TensorSpec([None], tf.int64)])
     def eval_step(images, labels):
-        if num_views == 1:
-            scores = logits(preprocessing.central_crop(images, image_size))
-        else:  # one view after another: ten at once would take ten times the memory
-            stacked = tf.stack(preprocessing.views(images, image_size, num_views))
-            per_view = tf.map_fn(logits, stacked, fn_output_signature=tf.float32, parallel_iterations=1)
-            scores = tf.reduce_logsumexp(tf.nn.log_softmax(per_view), 0) - np.log(np.float32(num_views))
+        scores = [network_scores(images, *network) for network in networks]
+        scores = scores[0] if len(scores) == 1 else log_mean_probability(tf.stack(scores))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
         ranked = tf.math.top_k(scores, min(5, scores.shape[1])).indices
         hits = tf.cast(tf.equal(tf.cast(ranked, tf.int64), labels[:, tf.newaxis]), tf.int32)
         return scores, tf.reduce_sum(hits[:, 0]), tf.reduce_sum(hits), tf.reduce_sum(losses)
     return eval_step
+
+
+def log_mean_probability(logits):
+    """The logarithm of the mean over the first axis of softmax(logits [n, batch, classes])."""
+    return tf.reduce_logsumexp(tf.nn.log_softmax(logits), 0) - tf.math.log(float(len(logits)))
 
 
 def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False):

@@ -7,8 +7,8 @@ import tf_keras
 
 from alexnet_tf import checkpoints, models, preprocessing
 from alexnet_tf.datasets import BACKGROUND
+from nets import alexnet, nets_factory
 from nets import checkpoints as named
-from nets import nets_factory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Loaded:
         return self.spec.labels_offset == 0 and self.spec.class_names[0] == BACKGROUND
 
 
-def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, image_size=None, dtype=None):
+def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None, mean_rgb=None, image_size=None,
+         dtype=None):
     """Loads a checkpoint of this project, or of slim by its variables' names.
 
     Args:
       checkpoint_path: a file, or a folder (its latest).
-      model_name, class_names, mean_rgb: for checkpoints without a model.json beside
+      model_name, variant, class_names, mean_rgb: for checkpoints without a model.json beside
         them. class_names None: numbers. mean_rgb None: ImageNet's.
       image_size: pixels; None: the size of training.
       dtype: Keras policy; None: float32.
@@ -48,7 +49,7 @@ def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, i
         raise ValueError(f'--model_name={model_name}, but {checkpoint} is of {spec.model_name} by its '
                          f'{models.MODEL_FILE}; leave the flag out.')
     if not spec:
-        spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb)
+        spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant)
     mean = models.load_mean(spec, folder)
     if image_size and image_size != spec.image_size:
         if mean.ndim == 3:
@@ -60,7 +61,7 @@ def load(checkpoint_path, *, model_name=None, class_names=None, mean_rgb=None, i
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 
 
-def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
+def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     if not model_name:
         raise ValueError(f'there is no {models.MODEL_FILE} beside {checkpoint}; say which network it is of with '
                          f'--model_name ({", ".join(sorted(nets_factory.networks_map))}).')
@@ -75,6 +76,8 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb):
     if len(names) != classes:
         names = tuple(map(str, range(classes)))
     mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
-    print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are 224 pixels, mean RGB {mean} and '
-          f'the {classes} classes {", ".join(names[:3])} …')
-    return models.Spec(model_name, 224, names, mean, 0 if names[0] == BACKGROUND else None)
+    size = alexnet.IMAGE_SIZES[variant]
+    print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are the variant {variant}, {size} pixels, mean RGB '
+          f'{mean} and the {classes} classes {", ".join(names[:3])} …')
+    return models.Spec(model_name, size, names, mean, 0 if names[0] == BACKGROUND else None, variant,
+                       0.5 if alexnet.has_unscaled_dropout(variant) else None)

@@ -11,25 +11,34 @@ import tensorflow as tf
 # authors' own metadata (deviations along the axes below), axes as columns as commonly published.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
 IMAGENET_EIGENVALUES = (121.7801 ** 2, 37.0939 ** 2, 19.7208 ** 2)
+POPULAR_EIGENVALUES = tuple(255 ** 2 * value for value in (0.2175, 0.0188, 0.0045))  # of many programs since
 IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
 # --- training and evaluation, side by side: the difference is the augmentation ---------------------
 
 
-def training_image(encoded, seed, *, size=224):
+def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=True):
     """Decode, a random crop out of the central square, a random mirror.
 
     Args:
       encoded: string [], a JPEG (or PNG, or GIF of one frame).
       seed: int [2], all that crop and mirror depend on.
       size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
+      resize_side_max: the square's side is drawn from square_side(size) up to this (slim's
+        vgg_preprocessing: 256 to 512); None: no scale jitter, as in the paper.
+      augment: False: always the central crop, never mirrored.
 
     Returns: uint8 [size, size, 3].
     """
     image = decode(encoded)
-    offsets = square_side(size) - size + 1  # 33 for 224; the paper's "2048" is 32 * 32 * 2
-    corner = tf.random.stateless_uniform([2], stream(seed, 1), 0, offsets, tf.int32)
-    image = resized_square(image, square_side(size), corner=corner, size=size)
+    side = square_side(size)
+    if not augment:
+        return central_crop(resized_square(image, side), size)
+    if resize_side_max and resize_side_max != side:
+        side = tf.random.stateless_uniform([], stream(seed, 5), side, resize_side_max + 1, tf.int32)
+    # 33 offsets for 224 of 256; the paper's "2048" is 32 * 32 * 2
+    corner = tf.random.stateless_uniform([2], stream(seed, 1), 0, side - size + 1, tf.int32)
+    image = resized_square(image, side, corner=corner, size=size)
     return mirror(image, tf.random.stateless_uniform([], stream(seed, 2)) < 0.5)
 
 
@@ -41,27 +50,30 @@ def evaluation_image(encoded, *, size=224):
     return resized_square(decode(encoded), square_side(size))
 
 
-def training_batch(images, mean, seed, *, noise_axes=None, first_row=0, rows=None):
-    """Subtracts the mean and adds colour noise.
+def training_batch(images, mean, seed, *, noise_axes=None, noise_on=1.0, divisor=1.0, first_row=0, rows=None):
+    """Subtracts the mean, adds colour noise and divides.
 
     Args:
       images: uint8 [batch, size, size, 3]. mean: see `subtract_mean`.
       seed: int [2]; noise_axes, first_row, rows: see `add_colour_noise`; None: no noise.
+      noise_on: float [], 0 to leave out noise and division. divisor: the original program's 1.1.
 
     Returns: float32 [batch, size, size, 3].
     """
     images = subtract_mean(images, mean)
     if noise_axes is None:
         return images
-    return add_colour_noise(images, seed, noise_axes, first_row=first_row, rows=rows)
+    images = add_colour_noise(images, seed, noise_on * tf.convert_to_tensor(noise_axes, tf.float32),
+                              first_row=first_row, rows=rows)
+    return images if divisor == 1 else images / (1 + (divisor - 1) * noise_on)
 
 
 # --- the steps -------------------------------------------------------------------------------------
 
 
 def square_side(size):
-    """Side of the square from which crops of `size` are taken: 256 for 224, in proportion else."""
-    return round(size * 256 / 224)
+    """Side of the square from which crops of `size` are taken: 256 for 224 and Caffe's 227, else in proportion."""
+    return 256 if size == 227 else round(size * 256 / 224)
 
 
 def decode(encoded):
@@ -134,19 +146,44 @@ def add_colour_noise(images, seed, axes, *, first_row=0, rows=None):
     return images + noise[:, tf.newaxis, tf.newaxis, :]
 
 
-def noise_axes(eigenvalues, eigenvectors, scale=0.1):
+NOISE_KINDS = ('deviations', 'source', 'paper', 'popular')
+
+
+def noise_axes(eigenvalues, eigenvectors, scale=0.1, kind='deviations'):
     """The `axes` of `add_colour_noise` from the covariance of RGB over the training set.
 
     Args:
       eigenvalues: [3], variances in squared grey levels. eigenvectors: [3, 3], column i belongs to value i.
-      scale: standard deviation of the draws; the paper's 0.1. The paper multiplies by eigenvalues, which
-        at 0..255 would be noise of a thousand grey levels; the original program took their square
-        roots, and so does this.
+      scale: standard deviation of the draws; the paper's 0.1.
+      kind: 'deviations' and 'source': times the standard deviations along the axes, as the original program did
+        ('source' also divides the data, see `noise_divisor`). 'paper': times the eigenvalues, for pixels at
+        0..1 (at 0..255 it would be noise of a thousand grey levels), which is about half as much. 'popular':
+        the same with POPULAR_EIGENVALUES and ImageNet's axes, whatever the training set.
 
     Returns: float32 [3, 3].
     """
-    deviations = tf.sqrt(tf.convert_to_tensor(eigenvalues, tf.float32))
-    return scale * deviations[:, tf.newaxis] * tf.transpose(tf.convert_to_tensor(eigenvectors, tf.float32))
+    if kind == 'popular':
+        eigenvalues, eigenvectors = POPULAR_EIGENVALUES, IMAGENET_EIGENVECTORS
+    lengths = tf.convert_to_tensor(eigenvalues, tf.float32)
+    lengths = lengths / 255 if kind in ('paper', 'popular') else tf.sqrt(lengths)
+    return scale * lengths[:, tf.newaxis] * tf.transpose(tf.convert_to_tensor(eigenvectors, tf.float32))
+
+
+def dataset_noise_axes(info, scale, kind='deviations'):
+    """noise_axes by the statistics that build_tfrecords wrote, ImageNet's where there are none; None for no noise.
+
+    Args:
+      info: a Dataset's.
+    """
+    if not scale:
+        return None
+    values = info.get('rgb_covariance_eigenvalues', IMAGENET_EIGENVALUES)
+    return noise_axes(values, info.get('rgb_covariance_eigenvectors', IMAGENET_EIGENVECTORS), scale, kind)
+
+
+def noise_divisor(scale, kind):
+    """What the original program divided training data by when it added noise: 1.1 for 0.1; 1 for other kinds."""
+    return 1 + scale if kind == 'source' else 1.0
 
 
 def views(images, size, num_views):
@@ -169,5 +206,5 @@ def views(images, size, num_views):
 
 
 def stream(seed, number):
-    """A seed of its own for each random step: 1 crop, 2 mirror, 3 colour noise, 4 dropout."""
+    """A seed of its own for each random step: 1 crop, 2 mirror, 3 colour noise, 4 dropout, 5 scale."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

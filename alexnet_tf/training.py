@@ -4,11 +4,12 @@ A step depends on (seed, step), the batch and the variables alone, so a run that
 checkpoint is bit for bit the run that was never interrupted.
 """
 import math
+import os
 import time
 
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, preprocessing
+from alexnet_tf import checkpoints, models, preprocessing
 from alexnet_tf.metrics import MetricsLog
 from alexnet_tf.progress import duration
 from nets import checkpoints as named
@@ -16,15 +17,21 @@ from nets import ops
 
 
 class State:
-    """All that changes during training: weights, optimizer, step, plateau, the best accuracy."""
+    """All that changes during training: weights, optimizer, step, plateau, the best accuracy.
 
-    def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None):
+    trainable: variables; trainable_names: 'conv1/weights', … of each. rate_factors: float32 [variables], what each
+    one's gradient is multiplied by; None: no schedule has rates of single variables. noise_on: float32 [].
+    """
+
+    def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None, own_rates=False):
         self.model, self.optimizer = model, optimizer
         self.weights = named.named_variables(model)
-        names = {variable.ref(): name for name, variable in self.weights.items()}
+        names = {variable.ref(): name for name, whole in self.weights.items()
+                 for variable in getattr(whole, 'parts', [whole])}
         self.trainable = [
             variable for variable in model.trainable_variables
             if not trainable_scopes or any(named.in_scope(names[variable.ref()], scope) for scope in trainable_scopes)]
+        self.trainable_names = ['/'.join(names[variable.ref()].split('/')[-2:]) for variable in self.trainable]
         if not self.trainable:
             raise ValueError(f'trainable_scopes {", ".join(trainable_scopes)} fits no variable; there are '
                              f'{", ".join(sorted(self.weights))}.')
@@ -32,17 +39,36 @@ class State:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='global_step')
         self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False, name='best_accuracy')
         self.plateau = plateau
+        self.rate_factors = tf.Variable(tf.ones([len(self.trainable)]), trainable=False) if own_rates else None
+        self.noise_on = tf.Variable(1.0, trainable=False)
+        self._frozen = set()
+
+    def follow(self, settings):
+        """Takes over a schedules.Settings."""
+        self.optimizer.learning_rate.assign(settings.rate)
+        self.noise_on.assign(float(settings.color_noise))
+        if self.rate_factors is None:
+            return
+        self.rate_factors.assign(settings.factors)
+        for number, (velocity, factor) in enumerate(zip(getattr(self.optimizer, 'momentums', ()), settings.factors)):
+            if factor == 0 and number not in self._frozen:  # it would move on by its velocity
+                velocity.assign(tf.zeros_like(velocity))
+        self._frozen = {number for number, factor in enumerate(settings.factors) if factor == 0}
 
     def tensors(self):
         """{name in the checkpoint: variable}."""
-        slots = {f'optimizer/{variable.name.split(":")[0]}': variable for variable in self.optimizer.variables}
+        slots = named.joined({f'optimizer/{variable.name.split(":")[0]}': variable
+                              for variable in self.optimizer.variables})
         plateau = self.plateau.variables if self.plateau else {}
         return self.weights | slots | plateau | {
             'global_step': self.step, 'best_accuracy': self.best_accuracy}
 
 
-def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore_missing=False, log=print):
+def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes=(), ignore_missing=False, log=print):
     """Decides what the run starts from, and loads it.
+
+    Args:
+      spec: the models.Spec of the run; a warm start from a network that computes otherwise is refused.
 
     Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
     """
@@ -60,6 +86,7 @@ def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore
         if not source:
             raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; give a file such as '
                              'model.ckpt-1000 or a folder that has one.')
+        _check_same_network(spec, models.read_spec(os.path.dirname(os.path.abspath(source))), source)
         loaded, left = named.load(state.weights, source, exclude_scopes=exclude_scopes,
                                   ignore_missing=ignore_missing)
         log(f'Warm start: {len(loaded)} variables from {source}'
@@ -68,6 +95,17 @@ def restore(state, train_dir, *, checkpoint_path=None, exclude_scopes=(), ignore
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
     return 0
+
+
+def _check_same_network(spec, known, source):
+    """Refuses weights that would mean something else here: of another network, variant or form of dropout."""
+    if spec is None or known is None:
+        return
+    for flag, field in (('model_name', 'model_name'), ('variant', 'variant'), ('dropout_form', 'unscaled_dropout')):
+        before, now = getattr(known, field), getattr(spec, field)
+        if before != now:
+            raise ValueError(f'{source} is of a network with {field} {before}, this run has {now}; the same weights '
+                             f'would compute something else. Give the same --{flag}, or the checkpoint of another run.')
 
 
 def _check_names(tensors, checkpoint):
@@ -80,8 +118,8 @@ def _check_names(tensors, checkpoint):
                          '--train_dir with --checkpoint_path for the weights.')
 
 
-def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None, weight_decay=0.0005,
-                    label_smoothing=0.0):
+def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None, noise_divisor=1.0,
+                    weight_decay=0.0005, label_smoothing=0.0):
     """A function from (uint8 images, labels, step) of the whole batch to its mean loss (before the update).
 
     Each replica of `strategy` works on its share of the rows; the sum of their gradients is that of the
@@ -101,7 +139,8 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         first_row = tf.distribute.get_replica_context().replica_id_in_sync_group * share
         rows = {'first_row': first_row, 'rows': batch_size}
         seeds = tf.stack([tf.constant(seed, tf.int64), step])
-        images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, **rows)
+        images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, noise_on=state.noise_on,
+                                              divisor=noise_divisor, **rows)
         with ops.dropout_draws(preprocessing.stream(seeds, 4), **rows), tf.GradientTape() as tape:
             logits = tf.cast(state.model(images, training=True), tf.float32)
             loss = tf.reduce_sum(losses(logits, labels)) / batch_size
@@ -109,6 +148,9 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         gradients = [gradient + weight_decay / replicas * variable
                      if weight_decay and variable.name.endswith('weights:0') else gradient
                      for gradient, variable in zip(gradients, state.trainable)]
+        if state.rate_factors is not None:
+            gradients = [gradient * factor for gradient, factor in
+                         zip(gradients, tf.unstack(state.rate_factors, len(state.trainable)))]
         state.optimizer.apply_gradients(zip(gradients, state.trainable))
         return loss
 
@@ -126,13 +168,13 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
     return lambda images, labels, step: distributed_step(split(images), split(labels), step)
 
 
-def train(state, train_step, batches, *, train_dir, rate, batch_size, num_examples, max_steps,
+def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_examples, max_steps,
           validate=None, validate_every=0, log_every=10, save_secs=600, summary_secs=30, log=print):
     """Trains from state.step to max_steps.
 
     Args:
       batches: iterable of (images, labels), beginning with batch number state.step.
-      rate: step -> learning rate.
+      schedule: step -> schedules.Settings.
       validate: () -> evaluation.Result; called every validate_every steps and at the end; or None.
       log_every: steps between progress lines and rows of metrics.jsonl.
       save_secs: seconds between checkpoints; one is written after each validation and at the end too.
@@ -146,17 +188,17 @@ def train(state, train_step, batches, *, train_dir, rate, batch_size, num_exampl
     saved = logged = time.monotonic()
     logged_step, loss = step, None
     for images, labels in batches if step < max_steps else ():
-        learning_rate = rate(step)
-        state.optimizer.learning_rate.assign(learning_rate)
+        settings = schedule(step)
+        state.follow(settings)
         loss = train_step(images, labels, tf.constant(step, tf.int64))
         step += 1
         state.step.assign(step)
         if step % log_every == 0 or step == max_steps:
             loss_now, now = _finite(loss, step), time.monotonic()
             speed = (step - logged_step) * batch_size / (now - logged)
-            metrics.write('train', step, loss=loss_now, learning_rate=learning_rate, examples_per_sec=speed)
+            metrics.write('train', step, loss=loss_now, learning_rate=settings.rate, examples_per_sec=speed)
             log(f'step {step}/{max_steps}, epoch {step * batch_size / num_examples:.2f}: loss {loss_now:.4f}, '
-                f'learning rate {learning_rate:g}, {speed:.1f} images/s, '
+                f'learning rate {settings.rate:g}, {speed:.1f} images/s, '
                 f'ETA {duration((max_steps - step) * batch_size / speed)}')
             logged, logged_step = now, step
         scheduled = bool(validate_every) and step % validate_every == 0
@@ -207,22 +249,26 @@ def _finite(loss, step):
     return loss
 
 
-def make_strategy(num_clones, clone_on_cpu):
-    """The tf.distribute strategy for num_clones local devices; call before TensorFlow uses any.
+def make_strategy(num_clones, clone_on_cpu, model_parallel=1):
+    """The tf.distribute strategy for local devices, and the two devices of model_parallel=2 (else None).
+
+    Call it before TensorFlow uses any device. clone_on_cpu: make logical CPU devices, for tests.
 
     Raises: ValueError when there are fewer GPUs.
     """
     gpus = tf.config.list_physical_devices('GPU')
+    wanted, flag = max(num_clones, model_parallel), 'model_parallel' if model_parallel > 1 else 'num_clones'
+    if num_clones > 1 and model_parallel > 1:
+        raise ValueError(f'--num_clones={num_clones} and --model_parallel={model_parallel} do not go together; choose '
+                         'one.')
     if clone_on_cpu:
         tf.config.set_visible_devices([], 'GPU')
         tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * num_clones)
-    elif num_clones > max(1, len(gpus)):
-        raise ValueError(f'--num_clones={num_clones}, but this machine has {len(gpus)} GPUs; use --num_clones='
-                         f'{max(1, len(gpus))}, or --clone_on_cpu (which is a test, not faster).')
+            tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * wanted)
+    elif wanted > max(1, len(gpus)):
+        raise ValueError(f'--{flag}={wanted}, but this machine has {len(gpus)} GPUs, where it needs {wanted}; use '
+                         f'--{flag}={max(1, min(wanted, len(gpus)))}, or --clone_on_cpu (which is a test, not faster).')
+    names = [f'/{"CPU" if clone_on_cpu else "GPU"}:{number}' for number in range(wanted)]
     if num_clones == 1:
-        return tf.distribute.get_strategy()
-    kind = 'CPU' if clone_on_cpu else 'GPU'
-    return tf.distribute.MirroredStrategy([f'/{kind}:{number}' for number in range(num_clones)])
-
-
+        return tf.distribute.get_strategy(), tuple(names) if model_parallel > 1 else None
+    return tf.distribute.MirroredStrategy(names), None

@@ -27,7 +27,7 @@ def run(table, labels, *, batch_size=4, dtype='float32', **kwargs):
     squares = np.zeros([len(labels), 9, 9, 3], np.uint8)  # square_side(8) is 9
     squares[..., 0] = np.arange(len(labels))[:, None, None] + 50
     batches = tf.data.Dataset.from_tensor_slices((squares, np.array(labels, np.int64))).batch(batch_size)
-    step = evaluation.make_eval_step(lookup_model(table, dtype), np.array([50, 0, 0], np.float32), image_size=8)
+    step = evaluation.make_eval_step([(lookup_model(table, dtype), np.array([50, 0, 0], np.float32), 8)])
     return evaluation.evaluate(step, batches, len(labels), keep_scores=True, **kwargs)
 
 
@@ -88,7 +88,7 @@ def test_a_limit_divides_by_what_was_seen(max_num_batches, seen):
 
 def test_scores_are_kept_only_when_asked_and_progress_counts_examples():
     lines = []
-    step = evaluation.make_eval_step(lookup_model([[1.0, 0.0]] * 5), np.zeros(3, np.float32), image_size=8)
+    step = evaluation.make_eval_step([(lookup_model([[1.0, 0.0]] * 5), np.zeros(3, np.float32), 8)])
     batches = tf.data.Dataset.from_tensor_slices((np.zeros([5, 9, 9, 3], np.uint8), np.zeros(5, np.int64))).batch(2)
     result, scores, labels = evaluation.evaluate(step, batches, 5, log=lines.append)
     assert scores is None and labels.tolist() == [0] * 5 and result.accuracy == 1
@@ -116,12 +116,12 @@ def test_ten_views_average_probabilities_with_a_mean_image():
     logits = np.stack([model(view - mean_image[16:240, 16:240]).numpy() for view in views]).astype(np.float64)
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     shares = (shares / shares.sum(-1, keepdims=True)).mean(0)
-    scores, _, _, losses = evaluation.make_eval_step(model, mean_image, num_views=10)(
+    scores, _, _, losses = evaluation.make_eval_step([(model, mean_image, 224)], num_views=10)(
         squares, np.array([0, 1, 2], np.int64))
     assert 0.01 < shares.max(1).min() < 0.99
     np.testing.assert_allclose(np.exp(scores), shares, rtol=1e-4)
     assert float(losses) == pytest.approx(-np.log(shares[[0, 1, 2], [0, 1, 2]]).sum(), rel=1e-4)
-    centre, _, _, _ = evaluation.make_eval_step(model, mean_image)(squares, np.array([0, 1, 2], np.int64))
+    centre, _, _, _ = evaluation.make_eval_step([(model, mean_image, 224)])(squares, np.array([0, 1, 2], np.int64))
     np.testing.assert_allclose(centre, logits[4], rtol=1e-4, atol=1e-3)
     softmax_of_mean_logits = np.exp(logits.mean(0)) / np.exp(logits.mean(0)).sum(1, keepdims=True)
     assert np.abs(softmax_of_mean_logits - shares).max() > 1e-3  # another rule, which this tells apart
@@ -129,5 +129,5 @@ def test_ten_views_average_probabilities_with_a_mean_image():
 
 def test_other_numbers_of_views_are_refused():
     with pytest.raises(ValueError, match='views is 5; it must be 1'):
-        evaluation.make_eval_step(pooled_model(), MEAN, num_views=5)(
+        evaluation.make_eval_step([(pooled_model(), MEAN, 224)], num_views=5)(
             np.zeros([1, 256, 256, 3], np.uint8), np.zeros(1, np.int64))

@@ -60,6 +60,8 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
     (['train_image_classifier.py', '--dataset_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
     (['train_image_classifier.py', '--model_name=vgg'], "unknown network 'vgg'; known are alexnet, alexnet_v2"),
     (['train_image_classifier.py', '--batch_size=0'], 'batch_size'),
+    (['train_image_classifier.py', '--num_epochs=inf'], '--num_epochs=inf; it must be a finite number'),
+    (['train_image_classifier.py', '--learning_rate=nan'], 'learning_rate'),
     (['train_image_classifier.py', '--num_clones=3'], 'this machine has'),
     (['train_image_classifier.py', '--num_clones=3', '--clone_on_cpu', '--batch_size=32'], 'does not divide'),
     (['train_image_classifier.py', '--train_image_size=64'], 'at least'),

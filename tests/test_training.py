@@ -177,7 +177,7 @@ def test_evaluation_equals_numpy(batch_size, classes, num_views):
     crops += [crop[:, :, ::-1] for crop in crops] if num_views == 10 else []
     probabilities = np.mean([softmax(model(crop).numpy().astype(np.float64)) for crop in crops], 0)
     ranks = (probabilities > probabilities[np.arange(10), labels][:, None]).sum(1)
-    step = evaluation.make_eval_step(model, MEAN, num_views=num_views)
+    step = evaluation.make_eval_step([(model, MEAN, 224)], num_views=num_views)
     batches = tf.data.Dataset.from_tensor_slices((squares, labels)).batch(batch_size)
     result, scores, seen = evaluation.evaluate(step, batches, 10, keep_scores=True)
     assert (result.num_examples, result.accuracy, result.recall_5) == (10, (ranks < 1).mean(), (ranks < 5).mean())
@@ -193,7 +193,7 @@ def test_a_dead_network_scores_at_chance():
     for variable in model.weights:
         variable.assign(tf.zeros_like(variable))
     batches = [(tf.zeros([10, 256, 256, 3], tf.uint8), tf.range(10, dtype=tf.int64))]
-    result, _, _ = evaluation.evaluate(evaluation.make_eval_step(model, MEAN), batches, 10)
+    result, _, _ = evaluation.evaluate(evaluation.make_eval_step([(model, MEAN, 224)]), batches, 10)
     assert (result.accuracy, result.recall_5) == (0.1, 0.5)
 
 
@@ -262,7 +262,8 @@ def test_a_run_made_longer_is_the_run_that_was_long(tmp_path):
         step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0)
         for end in ends:  # 13 is off the grid of validations, which are every 5 steps
             training.train(
-                state, step, [batch] * 40, train_dir=str(tmp_path / str(ends)), rate=lambda _: 0.0, batch_size=4,
+                state, step, [batch] * 40, train_dir=str(tmp_path / str(ends)),
+                schedule=lambda _: schedules.Settings(0.0), batch_size=4,
                 num_examples=4, max_steps=end, validate=lambda: evaluation.Result(4, 0.5, 1.0, 1.0), validate_every=5,
                 log=lambda _: None)
         return int(state.plateau.divisions), int(state.plateau.waited), float(state.plateau.best)
