@@ -1,6 +1,7 @@
-"""A SavedModel for serving: images or encoded images in, classes out; preprocessing inside.
+"""A SavedModel for serving: images or encoded images in, classes out; preprocessing inside. Or the weights alone.
 
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=exported
+    python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=weights --to=npz
 """
 import os
 
@@ -9,7 +10,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags, logging
 
-from alexnet_tf import command, inference, preprocessing
+from alexnet_tf import command, inference, preprocessing, weights_npz
 
 FLAGS = flags.FLAGS
 
@@ -49,21 +50,29 @@ class Served(tf.Module):
 def export(loaded, output_dir):
     """Writes a SavedModel that needs nothing but TensorFlow.
 
-    Signatures: serving_default (images: float32 [batch, 224, 224, 3], RGB 0..255) and serve_bytes
+    Signatures: serving_default (images: float32 [batch, size, size, 3], RGB 0..255, size as
+    model.json has it: 224, or Caffe's 227) and serve_bytes
     (image_bytes: strings [batch], encoded images of any size; centre view). Both give logits and
     probabilities (float32 [batch, classes]), classes (int64 [batch]) and class_names (strings [batch]).
 
     Raises: ValueError when output_dir holds something already.
     """
-    if os.path.exists(output_dir) and (not os.path.isdir(output_dir) or os.listdir(output_dir)):
-        raise ValueError(f'--output_dir={output_dir} exists and is not empty; choose another or delete it.')
+    check_empty(output_dir)
     module = Served(loaded)
     tf.saved_model.save(module, output_dir, signatures=module.signatures())
 
 
+def check_empty(output_dir):
+    """Raises ValueError when output_dir holds something already."""
+    if os.path.exists(output_dir) and (not os.path.isdir(output_dir) or os.listdir(output_dir)):
+        raise ValueError(f'--output_dir={output_dir} exists and is not empty; choose another or delete it.')
+
+
 def _define_flags():
     flags.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
-    flags.DEFINE_string('output_dir', None, 'Folder for the SavedModel.', required=True)
+    flags.DEFINE_string('output_dir', None, 'Folder for the SavedModel, or for weights.npz.', required=True)
+    flags.DEFINE_enum('to', 'saved_model', ['saved_model', 'npz'], 'npz: the weights as NumPy arrays under documented '
+                      'names (alexnet_tf/weights_npz.py).')
     flags.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
 
 
@@ -71,6 +80,13 @@ def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
     loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
+    if FLAGS.to == 'npz':
+        check_empty(FLAGS.output_dir)
+        path = os.path.join(FLAGS.output_dir, 'weights.npz')
+        weights_npz.write(loaded, path)
+        print(f'Exported the weights of {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to '
+              f'{path}.')
+        return
     export(loaded, FLAGS.output_dir)
     print(f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to {FLAGS.output_dir}: '
           'signatures serving_default (images) and serve_bytes (image_bytes).')
