@@ -1,4 +1,5 @@
 """Shared by tests that run the scripts as a user would: as processes, on records of real photographs."""
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,34 @@ def run_python(*arguments, cwd=ROOT, check=True, timeout=300, **environment):
     if check and result.returncode:
         raise AssertionError(f'{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}')
     return result
+
+
+# Flags are global, and importing TensorFlow takes seconds: one process tries all cases, one after the other.
+TRY_CASES = '''
+import json, sys
+from absl import flags
+module = __import__(sys.argv[1])
+module.define_flags()
+messages = []
+for case in json.loads(sys.argv[2]):
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    try:
+        flags.FLAGS(['x', *case])
+        module.main()
+        messages.append('')
+    except (ValueError, flags.Error) as error:
+        messages.append(str(error))
+print(json.dumps(messages))
+'''
+
+
+def messages_of(module, cases):
+    """What a script's main() says to each list of flags: the text of its ValueError or flag error, '' for none.
+
+    `command.run` makes one sentence and exit status 1 of both; tests of single processes show that.
+    """
+    return json.loads(run_python('-c', TRY_CASES, module, json.dumps(cases)).stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope='session')

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT, run_python
+from tests.conftest import ROOT, messages_of, run_python
 
 # slim's own flags, from its two scripts.
 SLIM_TRAIN = '''master train_dir warmup_epochs num_clones clone_on_cpu worker_replicas num_ps_tasks num_readers
@@ -54,26 +54,11 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
 
 @pytest.mark.parametrize('arguments, sentence', [
     (['train_image_classifier.py', '--clone_on_cpu', 'False'], 'not understood: False'),
-    (['train_image_classifier.py', '--learning_rate_decay_type=fixed', '--decay_epochs=4'], 'need each other'),
-    (['train_image_classifier.py', '--trainable_scopes=alexnet_v2/fc8,'], 'has an empty entry'),
     (['train_image_classifier.py', '--num_readers=8'], 'refused: records are read by position'),
     (['train_image_classifier.py', '--dataset_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
-    (['train_image_classifier.py', '--model_name=vgg'], "unknown network 'vgg'; known are alexnet, alexnet_v2"),
-    (['train_image_classifier.py', '--batch_size=0'], 'batch_size'),
     (['train_image_classifier.py', '--num_epochs=inf'], '--num_epochs=inf; it must be a finite number'),
-    (['train_image_classifier.py', '--learning_rate=nan'], 'learning_rate'),
-    (['train_image_classifier.py', '--num_clones=3'], 'this machine has'),
     (['train_image_classifier.py', '--num_clones=3', '--clone_on_cpu', '--batch_size=32'], 'does not divide'),
-    (['train_image_classifier.py', '--train_image_size=64'], 'at least'),
-    (['train_image_classifier.py', '--validation_split_name=test'], 'to train without any: --validation_split_name='),
-    (['train_image_classifier.py', '--dataset_split_name=test'], 'splits there: train, validation'),
-    (['train_image_classifier.py', '--decay_epochs=4,x'], 'decay_epochs'),
-    (['train_image_classifier.py', '--learning_rate_decay_type=plateau', '--validation_split_name='],
-     'needs a validation split'),
-    (['train_image_classifier.py', '--checkpoint_path=/no/such'], 'no checkpoint at --checkpoint_path=/no/such'),
-    (['train_image_classifier.py', '--trainable_scopes=alexnet_v2/conv9'], 'fits no variable'),
     (['eval_image_classifier.py', '--checkpoint_path=/no/such'], 'no checkpoint at --checkpoint_path=/no/such'),
-    (['eval_image_classifier.py', '--views=5'], 'views'),
     (['-m', 'alexnet_tf.export', '--checkpoint_path=/no/such', '--output_dir=/tmp/none'], 'no checkpoint at'),
 ])
 def test_a_wrong_value_ends_in_a_sentence(arguments, sentence, tmp_path):
@@ -81,3 +66,32 @@ def test_a_wrong_value_ends_in_a_sentence(arguments, sentence, tmp_path):
         arguments = [*arguments, f'--train_dir={tmp_path}']
     result = run_python(*arguments, check=False)
     assert result.returncode == 1 and sentence in result.stderr and 'Traceback' not in result.stderr
+
+
+WRONG = {
+    'train_image_classifier': [
+        (['--learning_rate_decay_type=fixed', '--decay_epochs=4'], 'need each other'),
+        (['--trainable_scopes=alexnet_v2/fc8,'], 'has an empty entry'),
+        (['--model_name=vgg'], "unknown network 'vgg'; known are alexnet, alexnet_v2"),
+        (['--batch_size=0'], 'batch_size'),
+        (['--learning_rate=nan'], 'learning_rate'),
+        (['--num_clones=3'], 'this machine has'),
+        (['--train_image_size=64'], 'at least'),
+        (['--validation_split_name=test'], 'to train without any: --validation_split_name='),
+        (['--dataset_split_name=test'], 'splits there: train, validation'),
+        (['--decay_epochs=4,x'], 'decay_epochs'),
+        (['--learning_rate_decay_type=plateau', '--validation_split_name='], 'needs a validation split'),
+        (['--checkpoint_path=/no/such'], 'no checkpoint at --checkpoint_path=/no/such'),
+        (['--trainable_scopes=alexnet_v2/conv9'], 'fits no variable'),
+    ],
+    'eval_image_classifier': [(['--views=5'], 'views'), (['--checkpoint_path=/a,/b'], 'say with --eval_dir'),
+                              (['--checkpoint_path=/a,/b', '--wait_for_checkpoints'], 'follows one folder')],
+}
+
+
+@pytest.mark.parametrize('module', WRONG)
+def test_wrong_values(module, tmp_path):
+    here = [f'--train_dir={tmp_path}'] if module == 'train_image_classifier' else []
+    messages = messages_of(module, [here + case for case, _ in WRONG[module]])
+    for (case, sentence), message in zip(WRONG[module], messages):
+        assert sentence in message, f'{case}: {message}'

@@ -9,7 +9,7 @@ import tf_keras
 from alexnet_tf import checkpoints, evaluation, preprocessing, recipes, schedules, training
 from nets import alexnet
 from tests import test_training as small
-from tests.conftest import run_python
+from tests.conftest import messages_of, run_python
 
 STEPS = schedules.parse_steps(recipes.STEPS_145, ['conv1', 'conv2', 'fc8'])
 
@@ -234,25 +234,36 @@ def test_two_devices_resume_and_export_on_one(small_records, tmp_path):
     assert (tmp_path / 'out' / 'saved_model.pb').exists()
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (['--model_parallel=2'], 'this machine has 0 GPUs, where it needs 2'),
-    (['--model_parallel=2', '--num_clones=2', '--clone_on_cpu'], 'do not go together'),
-    (['--model_parallel=2', '--clone_on_cpu'], 'these are of --model_name=alexnet'),
-    (['--recipe=paper', '--model_name=alexnet_v2'], 'trains alexnet, not --model_name=alexnet_v2'),
-    (['--dropout_form=original'], 'these are of --model_name=alexnet'),
-    (['--learning_rate_decay_type=steps'], 'need each other'),
-    (['--learning_rate_decay_type=steps', '--learning_rate_steps=0:x'], "has '0:x'"),
-    (['--bias_learning_rate_factor=2', '--optimizer=adam'], 'momentum and sgd can'),
-    (['--resize_side_max=100'], '--resize_side_max=100; for crops of 224 pixels it must be at least 256'),
-    (['--recipe=source', '--learning_rate=0.1'], '--learning_rate has no effect with --learning_rate_decay_type=steps'),
-    (['--color_noise_kind=popular', '--color_noise=0'], 'no effect with --color_noise=0'),
-    (['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1', '--bias_learning_rate_factor=2'],
-     'give biases their rate there'),
-])
-def test_flags_that_contradict_each_other(arguments, sentence, tmp_path):
-    result = run_python('train_image_classifier.py', f'--train_dir={tmp_path}', *arguments, check=False)
-    assert result.returncode == 1 and sentence in result.stderr, result.stderr
-    assert 'Traceback' not in result.stderr and 'File "' not in result.stderr
+CONTRADICTIONS = {
+    'this machine has 0 GPUs, where it needs 2': ['--model_parallel=2'],
+    'do not go together': ['--model_parallel=2', '--num_clones=2', '--clone_on_cpu'],
+    'trains alexnet, not --model_name=alexnet_v2': ['--recipe=paper', '--model_name=alexnet_v2'],
+    'these are of --model_name=alexnet': ['--dropout_form=original'],
+    '--learning_rate_decay_type=steps and --learning_rate_steps': ['--learning_rate_decay_type=steps'],
+    "has '0:x'": ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:x'],
+    'momentum and sgd can': ['--bias_learning_rate_factor=2', '--optimizer=adam'],
+    '--resize_side_max=100; for crops of 224 pixels it must be at least 256': ['--resize_side_max=100'],
+    '--learning_rate has no effect with --learning_rate_decay_type=steps': ['--recipe=source', '--learning_rate=0.1'],
+    'no effect with --color_noise=0': ['--color_noise_kind=popular', '--color_noise=0'],
+    'give biases their rate there': ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1',
+                                     '--bias_learning_rate_factor=2'],
+    'has no mean image': ['--recipe=caffe', '--num_epochs=1'],
+}
+
+
+def test_flags_that_contradict_each_other(small_records, tmp_path):
+    common = [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}']
+    messages = messages_of('train_image_classifier', [common + case for case in CONTRADICTIONS.values()])
+    for sentence, message in zip(CONTRADICTIONS, messages):
+        assert sentence in message and 'File "' not in message, message
+    assert not list(tmp_path.iterdir())  # nothing was written for them
+
+
+def test_towers_of_a_network_without_towers(tmp_path):
+    result = run_python('train_image_classifier.py', f'--train_dir={tmp_path}', '--model_parallel=2', '--clone_on_cpu',
+                        check=False)
+    assert result.returncode == 1 and 'these are of --model_name=alexnet' in result.stderr
+    assert 'Traceback' not in result.stderr
 
 
 def test_weights_of_another_variant_are_refused(small_records, tmp_path):
