@@ -96,7 +96,7 @@ print(json.dumps(report))
 '''
 
 
-@pytest.mark.parametrize('variant', ['paper', 'source', 'caffe'])
+@pytest.mark.parametrize('variant', ['paper', 'source'])  # normalised over all maps, and within a tower
 def test_two_devices_are_one(variant, tmp_path):
     report = json.loads(run_python('-c', SCRIPT, variant, tmp_path).stdout.splitlines()[-1])
     assert report['same_checkpoint'] and report['back']

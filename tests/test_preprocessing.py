@@ -76,8 +76,8 @@ def test_the_square_of_any_shape_has_tf_images_numbers(height, width):
 
 
 def test_square_side_is_in_proportion():
-    # 256 / 224 = 8 / 7
-    assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 259, 73, 128, 8]
+    # 256 / 224 = 8 / 7; Caffe takes its 227 pixels out of 256
+    assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 256, 73, 128, 8]
 
 
 @pytest.mark.parametrize('kind', ['rgb', 'progressive', 'grey', 'cmyk', 'png', 'gif'])

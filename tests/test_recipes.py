@@ -174,16 +174,14 @@ def test_print_recipe_shows_values_and_sources():
     assert source['--learning_rate_steps'].split()[0] == ','.join(recipes.STEPS_145)
     assert source['--batch_size'].split() == ['64', 'given']
     assert source['--dropout_form'].split()[0] == 'original'
-    caffe = printed_recipe('--recipe=caffe')
-    assert caffe['--bias_learning_rate_factor'].split()[0] == '2.0' and caffe['--batch_size'].split()[0] == '256'
-    paper = printed_recipe('--recipe=paper')
-    assert paper['--hidden_bias'].split()[0] == '1.0' and paper['--learning_rate_decay_type'].split()[0] == 'plateau'
-    assert len(source) == len(caffe) == len(paper) == len(recipes.RECIPES)
+    other = printed_recipe('--recipe=paper', '--learning_rate_decay_type=piecewise', '--decay_epochs=3')
+    assert other['--hidden_bias'].split()[0] == '1.0' and other['--learning_rate_decay_type'].split()[1] == 'given'
+    # Steps of one's own replace the recipe's schedule, its factor for biases included.
+    caffe = printed_recipe('--recipe=caffe', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.01')
+    assert caffe['--bias_learning_rate_factor'].split() == ['1.0', 'default']
+    assert caffe['--batch_size'].split()[0] == '256' and caffe['--variant'].split()[0] == 'caffe'
+    assert len(source) == len(caffe) == len(other) == len(recipes.RECIPES)
     assert printed_recipe()['--momentum'].split() == ['0.9', 'default']
-    other = printed_recipe('--recipe=source', '--learning_rate_decay_type=plateau')  # replaces the recipe's schedule
-    assert other['--learning_rate_steps'].split() == ['default'] and 'given' in other['--learning_rate_decay_type']
-    other = printed_recipe('--recipe=caffe', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.01')
-    assert other['--bias_learning_rate_factor'].split() == ['1.0', 'default']
 
 
 def run_recipe(small_records, folder, *arguments):
