@@ -293,6 +293,7 @@ def test_networks_that_cannot_be_averaged():
             eval_image_classifier.check_together([first, other])
 
 
+@pytest.mark.slow
 def test_clones_follow_own_rates_too(small_records, tmp_path):
     arguments = ['--max_number_of_steps=3', '--learning_rate_decay_type=steps', '--num_preprocessing_threads=1',
                  '--learning_rate_steps=0:0.001,0:biases=0.002,0.1:conv1=0,0.1:color_noise=0']
