@@ -102,8 +102,7 @@ def test_kinds_of_colour_noise():
 
 def test_recovered_colour_axes_give_the_noise_they_should(tmp_path):
     """Images with known axes and deviations -> build_tfrecords' statistics -> axes of the noise."""
-    from PIL import Image
-
+    Image = pytest.importorskip('PIL.Image')
     from alexnet_tf import build_tfrecords
     random = np.random.default_rng(1)
     axes, _ = np.linalg.qr(random.normal(size=[3, 3]))
