@@ -233,9 +233,7 @@ def check_flags():
                              '--learning_rate_steps, as 0:0.001.')
     if FLAGS['color_noise_kind'].present and not FLAGS.color_noise:
         raise ValueError(f'--color_noise_kind={FLAGS.color_noise_kind} has no effect with --color_noise=0.')
-    if FLAGS.resize_side_max and FLAGS.resize_side_max < preprocessing.square_side(image_size()):
-        raise ValueError(f'--resize_side_max={FLAGS.resize_side_max}; for crops of {image_size()} pixels it must be at '
-                         f'least {preprocessing.square_side(image_size())}.')
+    preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
         raise ValueError('--bias_learning_rate_factor has no effect with --learning_rate_decay_type=steps; give biases '
                          'their rate there, as 0:biases=0.02.')

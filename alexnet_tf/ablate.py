@@ -216,7 +216,7 @@ def main():
         print(f'Run {number} of {len(runs)}: {variant.name}, seed {seed}')
         folder = os.path.join(FLAGS.output_dir, f'{variant.name.replace(" ", "_")}-{seed}')
         results.append(train_variant(variant, seed, dataset, validation, folder))
-        json_files.write(path, {'settings': settings, 'results': results})
+        json_files.write(path, known)
     text = table(results)
     with open(os.path.join(FLAGS.output_dir, 'table.md'), 'w', encoding='utf-8') as file:
         file.write(text)

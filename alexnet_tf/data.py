@@ -31,9 +31,7 @@ def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224,
     """
     if len(dataset) == 0 or batch_size < 1 or start_step < 0:
         raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
-    if resize_side_max and resize_side_max < preprocessing.square_side(image_size):
-        raise ValueError(f'resize_side_max is {resize_side_max}; for crops of {image_size} pixels it must be at least '
-                         f'{preprocessing.square_side(image_size)}.')
+    preprocessing.check_resize_side_max(resize_side_max, image_size)
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch_size)
     ranges = steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
     return Batches(

@@ -76,6 +76,13 @@ def square_side(size):
     return 256 if size == 227 else round(size * 256 / 224)
 
 
+def check_resize_side_max(resize_side_max, size):
+    """Raises ValueError when squares of at most resize_side_max (None: no jitter) have no room for crops of size."""
+    if resize_side_max and resize_side_max < square_side(size):
+        raise ValueError(f'--resize_side_max={resize_side_max}; for crops of {size} pixels it must be at least '
+                         f'{square_side(size)}.')
+
+
 def decode(encoded):
     """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame."""
     image = tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')

@@ -67,13 +67,12 @@ def apply(flags, name):
     if flags['model_name'].present and flags.model_name != 'alexnet':
         raise ValueError(f'--recipe={name} trains alexnet, not --model_name={flags.model_name}; leave one of the two '
                          'out.')
-    left_out = set()
-    if flags['learning_rate_decay_type'].present and flags.learning_rate_decay_type != 'steps':
-        left_out.add('learning_rate_steps')  # parts of the recipe's own schedule, which another one replaces
-    if flags['learning_rate_decay_type'].present and flags.learning_rate_decay_type == 'steps':
-        left_out.add('bias_learning_rate_factor')
+    left_out = None  # a part of the recipe's own schedule that would contradict a schedule that was given
+    if flags['learning_rate_decay_type'].present:
+        steps = flags.learning_rate_decay_type == 'steps'
+        left_out = 'bias_learning_rate_factor' if steps else 'learning_rate_steps'
     for part in RECIPES:
-        if not flags[part.flag].present and part.flag not in left_out:
+        if not flags[part.flag].present and part.flag != left_out:
             flags[part.flag].value = getattr(part, name)[0]
 
 

@@ -56,9 +56,8 @@ def _scope(row):
 
 def _conv(row, net, defaults):
     weights, biases = _variables(row, net.shape[3] // row.groups, defaults)
-    net = ops.convolution(net, weights, stride=row.stride, padding=row.padding, name='Conv2D')
-    net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
-    return defaults.activation_fn(net) if row.relu and defaults.activation_fn else net
+    return ops.biased_convolution(net, weights, biases, stride=row.stride, padding=row.padding,
+                                  activation=defaults.activation_fn if row.relu else None)
 
 
 def _towers(row, number, halves, devices, defaults, keep_prob, is_training, dropouts):

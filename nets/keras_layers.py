@@ -53,8 +53,8 @@ class Convolution(tf_keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        net = ops.convolution(inputs, self.kernel, stride=self.stride, padding=self.padding)
-        net = self.activation(tf.nn.bias_add(net, tf.cast(self.bias, net.dtype)))
+        net = ops.biased_convolution(inputs, self.kernel, self.bias, stride=self.stride, padding=self.padding,
+                                     activation=self.activation)
         return tf.squeeze(net, [1, 2]) if self.squeeze else net
 
     def get_config(self):

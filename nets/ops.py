@@ -52,6 +52,13 @@ def convolution(x, weights, *, stride, padding, name=None):
     return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name=name)
 
 
+def biased_convolution(x, weights, biases, *, stride, padding, activation=None):
+    """`convolution`, the biases [filters] added, and activation of that (None: linear)."""
+    net = convolution(x, weights, stride=stride, padding=padding, name='Conv2D')
+    net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
+    return activation(net) if activation else net
+
+
 def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1):
     """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
 

@@ -59,7 +59,8 @@ def apply(row, number, inputs, devices, variables=((), ()), *, activation=None, 
         with tf.device(device):
             if isinstance(row, rows.Conv):
                 x = tf.concat(inputs, -1) if reads_both(row, number) else inputs[tower]
-                outputs.append(_convolution(row, x, *variables[tower], activation))
+                outputs.append(ops.biased_convolution(x, *variables[tower], stride=row.stride, padding=row.padding,
+                                                      activation=activation))
             elif isinstance(row, rows.LRN):
                 outputs.append(_lrn(row, inputs[tower], edges[1 - tower], tower))
             elif isinstance(row, rows.Dropout):
@@ -84,12 +85,6 @@ def _edges(inputs, devices, maps):
         last = inputs[0][..., -maps:]
     with tf.device(devices[1]):
         return last, inputs[1][..., :maps]
-
-
-def _convolution(row, x, weights, biases, activation):
-    net = ops.convolution(x, weights, stride=row.stride, padding=row.padding)
-    net = tf.nn.bias_add(net, tf.cast(biases, net.dtype))
-    return activation(net) if activation else net
 
 
 def _lrn(row, x, edge, tower):
