@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from alexnet_tf import preprocessing
 from alexnet_tf.progress import Progress
+from nets import normalization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,8 @@ def make_eval_step(networks, *, num_views=1):
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8),
                                   tf.TensorSpec([None], tf.int64)])
     def eval_step(images, labels):
-        scores = [network_scores(images, *network) for network in networks]
+        with normalization.compiled():
+            scores = [network_scores(images, *network) for network in networks]
         scores = scores[0] if len(scores) == 1 else log_mean_probability(tf.stack(scores))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
         ranked = tf.math.top_k(scores, min(5, scores.shape[1])).indices

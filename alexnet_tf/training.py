@@ -13,7 +13,7 @@ from alexnet_tf import checkpoints, models, preprocessing
 from alexnet_tf.metrics import MetricsLog
 from alexnet_tf.progress import duration
 from nets import checkpoints as named
-from nets import ops
+from nets import normalization, ops
 
 
 class State:
@@ -141,7 +141,8 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         seeds = tf.stack([tf.constant(seed, tf.int64), step])
         images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, noise_on=state.noise_on,
                                               divisor=noise_divisor, **rows)
-        with ops.dropout_draws(preprocessing.stream(seeds, 4), **rows), tf.GradientTape() as tape:
+        with (ops.dropout_draws(preprocessing.stream(seeds, 4), **rows), normalization.compiled(),
+              tf.GradientTape() as tape):
             logits = tf.cast(state.model(images, training=True), tf.float32)
             loss = tf.reduce_sum(losses(logits, labels)) / batch_size
         gradients = tape.gradient(loss, state.trainable)
@@ -176,7 +177,8 @@ def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_ex
       batches: iterable of (images, labels), beginning with batch number state.step.
       schedule: step -> schedules.Settings.
       validate: () -> evaluation.Result; called every validate_every steps and at the end; or None.
-      log_every: steps between progress lines and rows of metrics.jsonl.
+      log_every: steps between progress lines and rows of metrics.jsonl (input_wait: share of the time that the
+        loop waited for a batch).
       save_secs: seconds between checkpoints; one is written after each validation and at the end too.
 
     Returns: the last evaluation.Result, or None.
@@ -186,8 +188,12 @@ def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_ex
     step, result = int(state.step.numpy()), None
     metrics = MetricsLog(train_dir, step, summary_secs)
     saved = logged = time.monotonic()
-    logged_step, loss = step, None
-    for images, labels in batches if step < max_steps else ():
+    logged_step, loss, waited = step, None, 0.0
+    batches = iter(batches)
+    while step < max_steps:
+        asked = time.monotonic()
+        images, labels = next(batches)
+        waited += time.monotonic() - asked
         settings = schedule(step)
         state.follow(settings)
         loss = train_step(images, labels, tf.constant(step, tf.int64))
@@ -196,11 +202,12 @@ def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_ex
         if step % log_every == 0 or step == max_steps:
             loss_now, now = _finite(loss, step), time.monotonic()
             speed = (step - logged_step) * batch_size / (now - logged)
-            metrics.write('train', step, loss=loss_now, learning_rate=settings.rate, examples_per_sec=speed)
+            metrics.write('train', step, loss=loss_now, learning_rate=settings.rate, examples_per_sec=speed,
+                          input_wait=waited / (now - logged))
             log(f'step {step}/{max_steps}, epoch {step * batch_size / num_examples:.2f}: loss {loss_now:.4f}, '
                 f'learning rate {settings.rate:g}, {speed:.1f} images/s, '
                 f'ETA {duration((max_steps - step) * batch_size / speed)}')
-            logged, logged_step = now, step
+            logged, logged_step, waited = now, step, 0.0
         scheduled = bool(validate_every) and step % validate_every == 0
         validating = validate and (step == max_steps or scheduled)
         if validating or step == max_steps or time.monotonic() - saved > save_secs:
@@ -216,8 +223,6 @@ def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_ex
                 checkpoints.save_best(train_dir, path)
             saved = time.monotonic()
             logged += saved - pause  # images/s is the speed of training alone
-        if step == max_steps:
-            break
     metrics.close()
     return result
 

@@ -4,6 +4,7 @@ import threading
 
 import tensorflow as tf
 
+from nets import normalization
 from nets import rows as kinds
 
 
@@ -14,10 +15,12 @@ def apply(row, x, groups=None):
       groups: in place of an LRN row's own.
     """
     if isinstance(row, kinds.LRN):
-        return local_response_normalization(x, depth_radius=row.depth_radius, bias=row.bias, alpha=row.alpha,
-                                            beta=row.beta, groups=groups or row.groups)
+        return normalization.local_response_normalization(
+            x, depth_radius=row.depth_radius, bias=row.bias, alpha=row.alpha, beta=row.beta,
+            groups=groups or row.groups)
     if isinstance(row, kinds.SpatialNorm):
-        return spatial_normalization(x, size=row.size, bias=row.bias, alpha=row.alpha, beta=row.beta)
+        return normalization.spatial_normalization(
+            x, size=row.size, bias=row.bias, alpha=row.alpha, beta=row.beta)
     if isinstance(row, kinds.MaxPool):
         return tf.nn.max_pool2d(x, row.size, row.stride, 'VALID', name='MaxPool')
     if isinstance(row, kinds.GlobalPool):
@@ -57,66 +60,6 @@ def biased_convolution(x, weights, biases, *, stride, padding, activation=None):
     net = convolution(x, weights, stride=stride, padding=padding, name='Conv2D')
     net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
     return activation(net) if activation else net
-
-
-def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1):
-    """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
-
-    The numbers of `tf.nn.local_response_normalization`, which has no bfloat16 kernel and a slow
-    gradient on the CPU. The windowed sums are products with a channels x channels band matrix.
-
-    Args:
-      x: [..., channels], float32 or bfloat16. groups: parts of the channels normalised each for itself.
-    """
-    channels = x.shape[-1]
-    number = tf.range(channels)
-    part = number // (channels // groups)
-    near = tf.abs(number[:, tf.newaxis] - number) <= depth_radius
-    band = tf.cast(near & tf.equal(part[:, tf.newaxis], part), x.dtype)  # == compares objects in a tf.Graph
-
-    def window_sum(values):
-        return tf.reshape(tf.matmul(tf.reshape(values, [-1, channels]), band), tf.shape(values))
-    return _normalise(x, window_sum, bias, alpha, beta)
-
-
-def spatial_normalization(x, *, size, bias, alpha, beta):
-    """x * (bias + alpha * S) ** -beta, S the sum of squares over size x size pixels of the same map.
-
-    Args:
-      x: [batch, height, width, channels]. size: odd; beyond the border there is nothing to add.
-    """
-    def window_sum(values):
-        for axis in (1, 2):
-            length = tf.shape(values)[axis]
-            padding = [[0, 0]] * 4
-            padding[axis] = [size // 2, size // 2]
-            padded = tf.pad(values, padding)
-            values = sum(padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
-                         for start in range(size))
-        return values
-    return _normalise(x, window_sum, bias, alpha, beta)
-
-
-def _normalise(x, window_sum, bias, alpha, beta):
-    """x * (bias + alpha * window_sum(x^2)) ** -beta with its gradient; window_sum must be symmetric."""
-    @tf.custom_gradient
-    def normalise(x):
-        scale = bias + alpha * window_sum(tf.square(x))
-        if beta == 0.75:  # s^-3/4 from two square roots, several times cheaper than a power
-            root = tf.math.rsqrt(scale)
-            power = root * tf.sqrt(root)
-        else:
-            power = tf.pow(scale, -beta)
-        y = x * power
-
-        def gradient(upstream):
-            shared = window_sum(upstream * y / scale)
-            return upstream * power - (2 * alpha * beta) * x * shared
-        return y, gradient
-
-    y = normalise(x)
-    y.set_shape(x.shape)
-    return y
 
 
 _dropout_draws = threading.local()

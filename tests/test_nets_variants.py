@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from nets import alexnet, keras_layers, ops, rows
+from nets import alexnet, keras_layers, rows
 from tests import numpy_alexnet
 
 
@@ -44,23 +44,6 @@ def test_every_layer_against_numpy(variant):
             worst = np.abs(values - expected[name]).max() / np.abs(expected[name]).max()
             assert worst < 1e-4, (name, worst)
     assert end_points['alexnet/fc8'] is logits
-
-
-def test_normalisation_within_a_map_and_its_gradient():
-    random = np.random.default_rng(1)
-    x = random.normal(0, 60, [2, 6, 7, 3])
-    upstream = random.normal(size=x.shape)
-    with tf.GradientTape() as tape:
-        inputs = tf.constant(x, tf.float32)
-        tape.watch(inputs)
-        y = ops.spatial_normalization(inputs, size=5, bias=1.0, alpha=1e-3 / 25, beta=0.75)
-    np.testing.assert_allclose(y, numpy_alexnet.np_within_map(x, 1e-3 / 25), rtol=1e-5)
-    gradient = tape.gradient(y, inputs, tf.constant(upstream, tf.float32))
-    for index in [(0, 0, 0, 0), (1, 3, 3, 1), (0, 5, 6, 2), (1, 2, 5, 0)]:
-        step = np.zeros_like(x)
-        step[index] = 1e-3
-        difference = [np.sum(upstream * numpy_alexnet.np_within_map(x + sign * step, 1e-3 / 25)) for sign in (1, -1)]
-        assert float(gradient[index]) == pytest.approx((difference[0] - difference[1]) / 2e-3, rel=1e-4)
 
 
 def test_initial_values_are_the_programs_normal_distributions():
