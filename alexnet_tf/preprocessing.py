@@ -13,6 +13,7 @@ IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
 IMAGENET_EIGENVALUES = (121.7801 ** 2, 37.0939 ** 2, 19.7208 ** 2)
 POPULAR_EIGENVALUES = tuple(255 ** 2 * value for value in (0.2175, 0.0188, 0.0045))  # of many programs since
 IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+DCT_METHOD = 'INTEGER_ACCURATE'
 
 # --- training and evaluation, side by side: the difference is the augmentation ---------------------
 
@@ -30,16 +31,18 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
 
     Returns: uint8 [size, size, 3].
     """
-    image = decode(encoded)
     side = square_side(size)
     if not augment:
-        return central_crop(resized_square(image, side), size)
-    if resize_side_max and resize_side_max != side:
-        side = tf.random.stateless_uniform([], stream(seed, 5), side, resize_side_max + 1, tf.int32)
+        return central_crop(decoded_square(encoded, side), size)
+    draws = tf.random.stateless_uniform([4], stream(seed, 1))  # [0, 1): top, left, mirror, scale
+
+    def one_of(draw, number):
+        return tf.cast(draw * tf.cast(number, tf.float32), tf.int32)
+    if resize_side_max:
+        side += one_of(draws[3], resize_side_max - side + 1)
     # 33 offsets for 224 of 256; the paper's "2048" is 32 * 32 * 2
-    corner = tf.random.stateless_uniform([2], stream(seed, 1), 0, side - size + 1, tf.int32)
-    image = resized_square(image, side, corner=corner, size=size)
-    return mirror(image, tf.random.stateless_uniform([], stream(seed, 2)) < 0.5)
+    image = decoded_square(encoded, side, corner=one_of(draws[:2], side - size + 1), size=size)
+    return mirror(image, draws[2] < 0.5)
 
 
 def evaluation_image(encoded, *, size=224):
@@ -47,7 +50,7 @@ def evaluation_image(encoded, *, size=224):
 
     Returns: uint8 [side, side, 3], side = square_side(size).
     """
-    return resized_square(decode(encoded), square_side(size))
+    return decoded_square(encoded, square_side(size))
 
 
 def training_batch(images, mean, seed, *, noise_axes=None, noise_on=1.0, divisor=1.0, first_row=0, rows=None):
@@ -85,8 +88,18 @@ def check_resize_side_max(resize_side_max, size):
 
 def decode(encoded):
     """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame."""
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     return tf.ensure_shape(image, [None, None, 3])  # of a WebP image the op returns frames, without an error
+
+
+def decoded_square(encoded, side, *, corner=(0, 0), size=None):
+    """`resized_square` of an encoded image. Of a JPEG only the pixels that the crop needs are decoded."""
+    def of_jpeg():
+        low, extent, *placed = _placed(tf.image.extract_jpeg_shape(encoded)[:2], side, corner, size or side)
+        window = tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
+        return _resized(window, *placed, size or side)
+    return tf.cond(tf.io.is_jpeg(encoded), of_jpeg,
+                   lambda: resized_square(decode(encoded), side, corner=corner, size=size))
 
 
 def resized_square(image, side, *, corner=(0, 0), size=None):
@@ -101,16 +114,31 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
 
     Returns: uint8 [size, size, 3].
     """
-    size = size or side
-    shape = tf.shape(image)[:2]
+    low, extent, *placed = _placed(tf.shape(image)[:2], side, corner, size or side)
+    window = tf.slice(image, tf.concat([low, [0]], 0), tf.concat([extent, [3]], 0))
+    return _resized(window, *placed, size or side)
+
+
+def _placed(shape, side, corner, size):
+    """Where a crop lies in an image of this shape: (low [2], extent [2]) of the pixels that it needs, in which it is
+    `scale` [2] times larger and moved by `translation` [2]."""
     shorter = tf.reduce_min(shape)
     resized = (2 * shape * side + shorter) // (2 * shorter)  # the longer side in proportion, rounded
     origin = (resized - side) // 2 + corner
-    crop = tf.raw_ops.ScaleAndTranslate(
-        images=image[tf.newaxis], size=[size, size],
-        scale=tf.cast(resized, tf.float32) / tf.cast(shape, tf.float32),
-        translation=-tf.cast(origin, tf.float32), kernel_type='triangle', antialias=True)[0]
-    return tf.ensure_shape(tf.cast(tf.round(crop), tf.uint8), [size, size, 3])
+    scale = tf.cast(resized, tf.float32) / tf.cast(shape, tf.float32)
+    reach = tf.where(tf.equal(shorter, side), 0, tf.cast(1 / scale, tf.int32) + 2)  # of the filter, in pixels
+    low = tf.maximum(tf.cast(tf.cast(origin, tf.float32) / scale, tf.int32) - reach, 0)
+    high = tf.minimum(tf.cast(tf.math.ceil(tf.cast(origin + size, tf.float32) / scale), tf.int32) + reach, shape)
+    return low, high - low, scale, tf.cast(low, tf.float32) * scale - tf.cast(origin, tf.float32)
+
+
+def _resized(window, scale, translation, size):
+    def filtered():
+        crop = tf.raw_ops.ScaleAndTranslate(images=window[tf.newaxis], size=[size, size], scale=scale,
+                                            translation=translation, kernel_type='triangle', antialias=True)[0]
+        return tf.cast(tf.round(crop), tf.uint8)
+    as_it_is = tf.reduce_all(tf.equal(scale, 1))  # records made with --resize_shorter_side=256
+    return tf.ensure_shape(tf.cond(as_it_is, lambda: window, filtered), [size, size, 3])
 
 
 def mirror(image, mirrored):
@@ -125,10 +153,10 @@ def subtract_mean(images, mean):
       mean: float32 [3] (mean RGB, 0..255), or [side, side, 3], the mean image, of which the central
         part is subtracted from every crop, wherever the crop was (so the original program).
     """
-    mean = tf.convert_to_tensor(mean, tf.float32)
+    images, mean = tf.cast(images, tf.float32), tf.convert_to_tensor(mean, tf.float32)
     if mean.shape.rank == 3:
-        mean = central_crop(mean, images.shape[1])
-    return tf.cast(images, tf.float32) - mean
+        return images - central_crop(mean, images.shape[1])
+    return _add_rgb(images, -mean[tf.newaxis])
 
 
 def central_crop(images, size):
@@ -150,7 +178,14 @@ def add_colour_noise(images, seed, axes, *, first_row=0, rows=None):
     batch = tf.shape(images)[0]
     draws = tf.random.stateless_normal([batch if rows is None else rows, 3], stream(seed, 3))
     noise = tf.matmul(draws[first_row:first_row + batch], tf.convert_to_tensor(axes, tf.float32))
-    return images + noise[:, tf.newaxis, tf.newaxis, :]
+    return _add_rgb(images, noise)
+
+
+def _add_rgb(images, rgb):
+    """images [batch, height, width, 3] + rgb [batch or 1, 3], by whole rows: TensorFlow broadcasts 3 numbers slowly."""
+    width = tf.shape(images)[2]
+    rows = tf.reshape(images, [-1, tf.shape(images)[1], 3 * width]) + tf.tile(rgb, [1, width])[:, tf.newaxis]
+    return tf.ensure_shape(tf.reshape(rows, tf.shape(images)), images.shape)
 
 
 NOISE_KINDS = ('deviations', 'source', 'paper', 'popular')
@@ -213,5 +248,5 @@ def views(images, size, num_views):
 
 
 def stream(seed, number):
-    """A seed of its own for each random step: 1 crop, 2 mirror, 3 colour noise, 4 dropout, 5 scale."""
+    """A seed of its own for each random step: 1 crop, mirror and scale, 3 colour noise, 4 dropout."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

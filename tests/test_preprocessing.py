@@ -130,7 +130,7 @@ def test_training_image_is_a_function_of_its_seed():
     np.testing.assert_array_equal(crop([3, 5]), crops[5])
     assert crop([4, 5]).tobytes() != crops[5].tobytes()
     for image in crops:
-        top, left = image[0, 0, 0], min(image[0, 0, 1], image[0, -1, 1])
+        top, left = int(image[0, 0, 0]), int(min(image[0, 0, 1], image[0, -1, 1]))
         region = COORDINATES[top:top + 224, left:left + 224]
         assert np.array_equal(image, region) or np.array_equal(image, region[:, ::-1])
 
