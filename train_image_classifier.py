@@ -5,6 +5,7 @@
 
 Started again with the same --train_dir it goes on where it stopped.
 """
+import functools
 import math
 import os
 import shlex
@@ -21,13 +22,17 @@ from alexnet_tf import (
     data,
     evaluation,
     json_files,
+    loop,
     models,
     optimizers,
     precision,
     preprocessing,
     recipes,
+    run_lock,
+    same_run,
     schedules,
     slim_flags,
+    stopping,
     training,
 )
 from nets import alexnet
@@ -96,6 +101,10 @@ def define_flags():
     f.DEFINE_integer('validate_every_n_steps', None, 'Default: once an epoch.', lower_bound=1)
     f.DEFINE_integer('log_every_n_steps', 10, 'Steps between progress lines.', lower_bound=1)
     f.DEFINE_float('save_interval_secs', 600, 'Seconds between checkpoints.', lower_bound=0)
+    f.DEFINE_integer('max_rollbacks', 1, 'How often a loss that is not finite sends the run back to its last '
+                     'checkpoint, before it ends.', lower_bound=0)
+    f.DEFINE_list('allow_changes', [], 'What may be other than when the run in --train_dir was begun: '
+                  + ', '.join(same_run.COMPARED) + '.')
     f.DEFINE_integer('save_summaries_secs', 30, 'Seconds until summaries are on disk.', lower_bound=1)
     f.DEFINE_string('checkpoint_path', None, 'Warm start: a checkpoint or its folder (ignored on resuming).')
     f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
@@ -119,16 +128,25 @@ def are_numbers(values):
         return False
 
 
-def run():
+def run(notice):
     strategy, devices = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
     check_flags()
-    check_same_run()
     dataset, validation = open_splits()
+    with run_lock.hold(FLAGS.train_dir):
+        checkpoints.remove_leftovers(FLAGS.train_dir)
+        run_on(dataset, validation, strategy, devices, policy, notice)
+
+
+def run_on(dataset, validation, strategy, devices, policy, notice):
+    """What the process does while it has train_dir for itself."""
     spec = make_spec(dataset)
+    flag_values = described_flags(policy, dataset)
+    if checkpoints.find(FLAGS.train_dir):
+        same_run.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
     models.set_seed(FLAGS.seed)
     with strategy.scope():
         model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
@@ -140,29 +158,33 @@ def run():
         start_step = training.restore(
             state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
-    steps_per_epoch = len(dataset) / FLAGS.batch_size
-    schedule = make_schedule(state, steps_per_epoch)
-    write_description(spec, dataset)
+    loop.keep_best(state, FLAGS.train_dir)
+    write_description(spec, dataset, flag_values)
     mean = models.load_mean(spec, FLAGS.train_dir)
     train_step = training.make_train_step(
         state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed,
         noise_axes=preprocessing.dataset_noise_axes(dataset.info, FLAGS.color_noise, FLAGS.color_noise_kind),
         noise_divisor=preprocessing.noise_divisor(FLAGS.color_noise, FLAGS.color_noise_kind),
         weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing)
-    max_steps = FLAGS.max_number_of_steps
-    if max_steps is None:
-        max_steps = math.ceil(round(FLAGS.num_epochs * steps_per_epoch, 6))
+    pace = make_pace(dataset)
     print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
-          f'{spec.num_classes} classes from {dataset.folder}: steps {start_step} to {max_steps}, '
-          f'{steps_per_epoch:.1f} steps an epoch.')
-    result = training.train(
-        state, train_step, training_batches(dataset, start_step), train_dir=FLAGS.train_dir,
-        schedule=schedule, batch_size=FLAGS.batch_size, num_examples=len(dataset),
-        max_steps=max_steps, validate=make_validation(model, spec, mean, validation),
-        validate_every=FLAGS.validate_every_n_steps or max(1, round(steps_per_epoch)),
-        log_every=FLAGS.log_every_n_steps, save_secs=FLAGS.save_interval_secs,
-        summary_secs=FLAGS.save_summaries_secs)
-    print_summary(start_step, max_steps, result, state)
+          f'{spec.num_classes} classes from {dataset.folder}: steps {start_step} to {pace.max_steps}, '
+          f'{len(dataset) / FLAGS.batch_size:.1f} steps an epoch.')
+    result = loop.train(
+        state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
+        schedule=make_schedule(state, len(dataset) / FLAGS.batch_size), pace=pace, notice=notice,
+        validate=make_validation(model, spec, mean, validation, notice))
+    print_summary(start_step, pace.max_steps, result, state)
+
+
+def make_pace(dataset):
+    """The loop.Pace that the flags say."""
+    per_epoch, steps = len(dataset) / FLAGS.batch_size, FLAGS.max_number_of_steps
+    return loop.Pace(
+        max_steps=math.ceil(round(FLAGS.num_epochs * per_epoch, 6)) if steps is None else steps,
+        batch_size=FLAGS.batch_size, num_examples=len(dataset),
+        validate_every=FLAGS.validate_every_n_steps or max(1, round(per_epoch)), log_every=FLAGS.log_every_n_steps,
+        save_secs=FLAGS.save_interval_secs, summary_secs=FLAGS.save_summaries_secs, max_rollbacks=FLAGS.max_rollbacks)
 
 
 def open_splits():
@@ -244,27 +266,20 @@ def check_flags():
         raise ValueError('--checkpoint_exclude_scopes is about --checkpoint_path, which is not given.')
 
 
-def check_same_run():
-    """A run that is resumed must draw the same examples and go on with the same rule: refuses others."""
-    before = json_files.read(os.path.join(FLAGS.train_dir, 'flags.json'))
-    if before is None or not checkpoints.find(FLAGS.train_dir):
-        return
-    for name in ('batch_size', 'seed', 'optimizer', 'dataset_split_name', 'resize_side_max'):
-        if before.get(name) != FLAGS[name].value:
-            raise ValueError(f'--train_dir={FLAGS.train_dir} was begun with --{name}={before.get(name)}, not '
-                             f'{FLAGS[name].value}; resume with that, or begin another --train_dir with '
-                             '--checkpoint_path.')
+def described_flags(policy, dataset):
+    """{flag: value} of this run, with the arithmetic that was chosen and what the training set is."""
+    values = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
+              if flag.name not in slim_flags.TRAIN}
+    return values | {'precision': policy.replace('mixed_', ''), 'dataset': same_run.describe(dataset)}
 
 
-def write_description(spec, dataset):
+def write_description(spec, dataset, flag_values):
     """model.json and the mean image, if there is one, beside the checkpoints; the flags."""
     for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
         models.write_spec(spec, folder)
-        if isinstance(spec.mean, str):
+        if isinstance(spec.mean, str) and not os.path.exists(os.path.join(folder, spec.mean)):
             shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(folder, spec.mean))
-    json_files.write(os.path.join(FLAGS.train_dir, 'flags.json'), {
-        flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
-        if flag.name not in slim_flags.TRAIN})
+    json_files.write(os.path.join(FLAGS.train_dir, same_run.FLAGS_FILE), flag_values)
 
 
 def training_batches(dataset, start_step):
@@ -273,14 +288,14 @@ def training_batches(dataset, start_step):
         image_size=image_size(), resize_side_max=FLAGS.resize_side_max, num_threads=FLAGS.num_preprocessing_threads)
 
 
-def make_validation(model, spec, mean, dataset):
+def make_validation(model, spec, mean, dataset, notice):
     """() -> evaluation.Result, or None without a validation split."""
     if dataset is None:
         return None
     eval_step = evaluation.make_eval_step([(model, mean, spec.image_size)])
     batches = data.evaluation_batches(dataset, batch_size=100, image_size=spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
-    return lambda: evaluation.evaluate(eval_step, batches, len(dataset))[0]
+    return lambda: evaluation.evaluate(eval_step, batches, len(dataset), between=notice.check)[0]
 
 
 def uses_plateau():
@@ -335,7 +350,8 @@ def main():
         print('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '
               + ' '.join(f'--{name}={",".join(value) if isinstance(value, list) else value}'
                          for name, value in changed.items()))
-    run()
+    with stopping.noted() as notice:
+        run(notice)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from alexnet_tf import (
     data,
     evaluation,
     json_files,
+    loop,
     metrics,
     models,
     optimizers,
@@ -105,7 +106,7 @@ def train_variant(variant, seed, dataset, validation, folder):
     model = alexnet.from_table(variant.table, dataset.num_classes, dropout_keep_prob=variant.keep_prob,
                                dtype=precision.choose(FLAGS.precision)[0], name='alexnet')
     state = training.State(model, optimizers.make('momentum'))
-    start = training.restore(state, folder)
+    training.restore(state, folder)
     mean = np.array(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB), np.float32)
     axes = preprocessing.dataset_noise_axes(dataset.info, variant.color_noise)
     step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=FLAGS.batch_size, mean=mean,
@@ -119,12 +120,13 @@ def train_variant(variant, seed, dataset, validation, folder):
         return schedules.Settings(schedules.learning_rate(
             number, decay_type='piecewise', base=FLAGS.learning_rate, steps_per_epoch=per_epoch,
             boundaries=(0.7 * FLAGS.epochs, 0.9 * FLAGS.epochs)))
-    result = training.train(
-        state, step, data.training_batches(dataset, seed=seed, batch_size=FLAGS.batch_size, start_step=start,
-                                           image_size=SIZE, augment=variant.augment),
-        train_dir=folder, schedule=schedule, batch_size=FLAGS.batch_size, num_examples=len(dataset),
-        max_steps=max(1, round(FLAGS.epochs * per_epoch)), log_every=max(1, round(per_epoch / 2)),
-        validate=lambda: evaluation.evaluate(one, squares, len(validation))[0], validate_every=max(1, round(per_epoch)))
+    result = loop.train(
+        state, step, lambda start: data.training_batches(dataset, seed=seed, batch_size=FLAGS.batch_size,
+                                                         start_step=start, image_size=SIZE, augment=variant.augment),
+        train_dir=folder, schedule=schedule, pace=loop.Pace(
+            max_steps=max(1, round(FLAGS.epochs * per_epoch)), batch_size=FLAGS.batch_size, num_examples=len(dataset),
+            log_every=max(1, round(per_epoch / 2)), validate_every=max(1, round(per_epoch))),
+        validate=lambda: evaluation.evaluate(one, squares, len(validation))[0])
     result = result or evaluation.evaluate(one, squares, len(validation))[0]
     ten_views = evaluation.evaluate(ten, squares, len(validation))[0]
     # Of training images as they are at test, so that dropout and augmentation don't make variants unlike.

@@ -1,4 +1,8 @@
-"""The checkpoints of a training folder: slim's variable names, rolling, plus the best."""
+"""The checkpoints of a training folder: slim's variable names, rolling, plus the best.
+
+Beside each stands `model.ckpt-<step>.manifest.json` with size and checksum of its files, written after all of them
+are on the disk: what has none was cut off, what differs from it is damaged.
+"""
 import contextlib
 import glob
 import json
@@ -6,22 +10,39 @@ import os
 import re
 import shutil
 
+import google_crc32c
 import tensorflow as tf
 
+from alexnet_tf import json_files
 from nets import checkpoints as named
 
 PREFIX = 'model.ckpt'
 BEST_DIR = 'best'
+MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
 
 
 def save(folder, step, tensors):
     """Writes {name: tensor} as folder/model.ckpt-<step>, then removes all but the newest five.
 
+    Killed or failing at any moment, it leaves the checkpoints before as they were.
+
     Returns: the path. Raises: ValueError when it can't be written.
     """
-    path = named.save(tensors, os.path.join(folder, f'{PREFIX}-{step}'))
-    _forget_older(folder, path, KEPT)
+    path = os.path.join(folder, f'{PREFIX}-{step}')
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path + MANIFEST)
+        named.save(tensors, path)
+        files = _files(path)
+        for file in files:
+            json_files.sync(file)
+        json_files.write(path + MANIFEST, {os.path.basename(file): _fingerprint(file) for file in files})
+        _forget_older(folder, path, KEPT)
+    except (OSError, ValueError) as error:
+        _remove(path)
+        raise ValueError(f'cannot write the checkpoint {path}: {error} The checkpoints before it are as they were; '
+                         'free space or mend the permissions, and the same command goes on from the last.') from error
     return path
 
 
@@ -29,19 +50,21 @@ def save_best(folder, path):
     """Makes folder/best hold the checkpoint `path` and no other, without writing the data again."""
     best = os.path.join(folder, BEST_DIR)
     os.makedirs(best, exist_ok=True)
-    for source in glob.glob(glob.escape(path) + '.*'):
-        target = os.path.join(best, os.path.basename(source))
+    sources = _files(path) + [path + MANIFEST]
+    targets = [os.path.join(best, os.path.basename(source)) for source in sources]
+    for target in reversed(targets):  # the manifest goes first and comes last
         with contextlib.suppress(FileNotFoundError):
             os.remove(target)
+    for source, target in zip(sources, targets):
         try:
             os.link(source, target)
         except OSError:  # a file system without hard links
             shutil.copyfile(source, target)
-    _forget_older(best, os.path.join(best, os.path.basename(path)), 1)
+    _forget_older(best, targets[-1].removesuffix(MANIFEST), 1)
 
 
 def find(path):
-    """The checkpoint that `path` names: a file (with or without .index) or the latest in a folder.
+    """The checkpoint that `path` names: a file (with or without .index) or the latest complete one in a folder.
 
     Returns: a path for tf.train.load_checkpoint, or None if there is none.
     """
@@ -49,11 +72,65 @@ def find(path):
         raise ValueError(f'{path!r} has one of * ? [ ] \\ in it, which TensorFlow cannot read checkpoints from; choose '
                          'another folder.')
     if os.path.isdir(path):
-        state = tf.train.latest_checkpoint(path)
-        numbered = _all(path)
-        return state or (numbered[-1] if numbered else None)
+        complete = _complete(path)
+        return complete[-1] if complete else None
     path = re.sub(r'\.(index|data-\d{5}-of-\d{5})$', '', path)
     return path if os.path.exists(path + '.index') else None
+
+
+def find_intact(path, log=print):
+    """`find`, but in a folder the latest whose files are as they were written.
+
+    log: called with a sentence for each damaged one that is passed over.
+
+    Raises: ValueError when the file named, or every checkpoint of a folder, is damaged.
+    """
+    latest = find(path)
+    if latest is None:
+        return None
+    candidates = _complete(path) if os.path.isdir(path) else [latest]
+    for candidate in reversed(candidates):
+        reason = damage(candidate)
+        if reason is None:
+            return candidate
+        if candidate != candidates[0]:
+            log(f'{candidate} is damaged ({reason}); going back to the one before it.')
+    raise ValueError(f'{candidates[0]} is damaged ({reason}), and there is no other checkpoint; fetch a copy, or begin '
+                     'again in another folder.')
+
+
+def damage(path):
+    """What is wrong with a checkpoint's files by its manifest; None: nothing, or it has no manifest (slim's)."""
+    try:
+        manifest = json_files.read(path + MANIFEST)
+    except ValueError:
+        return 'its manifest cannot be read'
+    if manifest is None:
+        return None
+    try:
+        there = {os.path.basename(file): _fingerprint(file) for file in _files(path)}
+    except OSError as error:
+        return error.strerror
+    for name in sorted(set(manifest) | set(there)):
+        if name not in there or name not in manifest:
+            return f'{name} is missing' if name not in there else f'{name} is not of it'
+        if there[name] != manifest[name]:
+            return f'{name} is not as it was written'
+    return None
+
+
+def remove_leftovers(folder):
+    """Removes what a killed process left half written in a training folder, which no other process may be using."""
+    for parent in (folder, os.path.join(folder, BEST_DIR)):
+        strays = glob.glob(os.path.join(glob.escape(parent), '*.partial'))
+        strays += glob.glob(os.path.join(glob.escape(parent), PREFIX + '-*.tempstate*'))
+        if _has_manifests(parent):
+            whole = set(_complete(parent))
+            strays += [file for file in glob.glob(os.path.join(glob.escape(parent), PREFIX + '-*'))
+                       if (match := re.match(r'(.*-\d+)\.', file)) and match[1] not in whole]
+        for file in set(strays):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(file)
 
 
 def step_of(path):
@@ -66,6 +143,21 @@ def step_of(path):
     return int(number[1]) if number else 0
 
 
+def _files(path):
+    """The index and data files of a checkpoint."""
+    return sorted(file for file in glob.glob(glob.escape(path) + '.*')
+                  if re.fullmatch(r'\.(index|data-\d{5}-of-\d{5})', file[len(path):]))
+
+
+def _fingerprint(file):
+    checksum, size = google_crc32c.Checksum(), 0
+    with open(file, 'rb') as opened:
+        while block := opened.read(1 << 22):
+            checksum.update(block)
+            size += len(block)
+    return {'bytes': size, 'crc32c': checksum.hexdigest().decode()}
+
+
 def _all(folder):
     """Paths of the checkpoints in a folder, oldest first."""
     found = [(int(match[1]), name) for name in glob.glob(os.path.join(glob.escape(folder), PREFIX + '-*.index'))
@@ -73,16 +165,31 @@ def _all(folder):
     return [name[:-len('.index')] for _, name in sorted(found)]
 
 
+def _has_manifests(folder):
+    return bool(glob.glob(os.path.join(glob.escape(folder), PREFIX + '-*' + MANIFEST)))
+
+
+def _complete(folder):
+    """Paths of the checkpoints in a folder that were written to their end, oldest first; slim's have no manifest."""
+    if _has_manifests(folder):
+        return [path for path in _all(folder) if os.path.exists(path + MANIFEST)]
+    state, numbered = tf.train.latest_checkpoint(folder), _all(folder)
+    return numbered if state is None else [path for path in numbered if path != state] + [state]
+
+
 def _forget_older(folder, newest, kept):
     """Lets the `kept` checkpoints up to `newest` stand and names them in TensorFlow's `checkpoint` file."""
     others = [path for path in _all(folder) if path != newest]
     keep = others[max(0, len(others) - (kept - 1)):] + [newest]
     names = [json.dumps(os.path.basename(path)) for path in keep]
-    state = os.path.join(folder, 'checkpoint')
-    with open(state + '.partial', 'w', encoding='utf-8') as file:  # the text form of a CheckpointState
-        file.write(f'model_checkpoint_path: {names[-1]}\n')
-        file.writelines(f'all_model_checkpoint_paths: {name}\n' for name in names)
-    os.replace(state + '.partial', state)
+    lines = [f'model_checkpoint_path: {names[-1]}\n', *(f'all_model_checkpoint_paths: {name}\n' for name in names)]
+    json_files.write_text(os.path.join(folder, 'checkpoint'), ''.join(lines))  # the text form of a CheckpointState
     for path in set(others) - set(keep):
-        for file in glob.glob(glob.escape(path) + '.*'):
+        _remove(path)
+
+
+def _remove(path):
+    """Removes the files of a checkpoint, its manifest first."""
+    for file in [path + MANIFEST, *glob.glob(glob.escape(path) + '.*')]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.remove(file)

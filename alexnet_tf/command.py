@@ -5,6 +5,8 @@ import sys
 import tensorflow as tf
 from absl import app, flags
 
+from alexnet_tf import stopping
+
 
 def run(name, main, positional=None):
     """Parses flags, calls main() and turns its errors into `name: sentence` and exit status 1.
@@ -31,6 +33,9 @@ def run(name, main, positional=None):
             sys.exit(f'{name}: out of memory or disk space; lower --batch_size or free space. {error.message}')
         except tf.errors.OpError as error:
             sys.exit(f'{name}: {error.message}')
+        except stopping.Stopped as stopped:
+            print(f'{name}: {stopped}', file=sys.stderr)
+            sys.exit(128 + stopped.number)
         except KeyboardInterrupt:
             print(f'{name}: interrupted; the same command goes on from what is saved.', file=sys.stderr)
             sys.exit(130)

@@ -59,12 +59,13 @@ def log_mean_probability(logits):
     return tf.reduce_logsumexp(tf.nn.log_softmax(logits), 0) - tf.math.log(float(len(logits)))
 
 
-def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False):
+def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False, between=None):
     """Runs over `batches` (data.evaluation_batches) once.
 
     Args:
       max_num_batches: stop after so many; None: all.
       log: prints progress lines; None: silent. keep_scores: return the scores too.
+      between: called before each batch; what it raises ends the scoring.
 
     Returns: (Result, scores float32 [examples, classes] or None, labels int64 [examples]).
     """
@@ -75,6 +76,8 @@ def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None
     for number, (images, labels) in enumerate(batches):
         if number == max_num_batches:
             break
+        if between:
+            between()
         scores, hits_1, hits_5, losses = eval_step(images, labels)
         seen += len(labels)
         top_1 += int(hits_1)

@@ -39,7 +39,7 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
 
     Raises: ValueError when there is no checkpoint, or it is of another network.
     """
-    checkpoint = checkpoints.find(checkpoint_path)
+    checkpoint = checkpoints.find_intact(checkpoint_path)
     if not checkpoint:
         raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; train one with '
                          'train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder.')
@@ -56,7 +56,8 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
             raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
                              f'be evaluated at {image_size}.')
         spec = dataclasses.replace(spec, image_size=image_size)
-    model = models.build(spec, dtype=dtype)
+    # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
+    model = models.build(spec, dtype='bfloat16' if dtype == 'mixed_bfloat16' else dtype)
     named.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 

@@ -5,12 +5,28 @@ import os
 
 def write(path, content):
     """Writes content to path by way of a temporary name, and makes the folder. Raises OSError."""
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path, text):
+    """Writes text to path, which holds the old or the new whatever happens, and makes the folder. Raises OSError."""
+    folder = os.path.dirname(path) or '.'
+    os.makedirs(folder, exist_ok=True)
     with open(path + '.partial', 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + '.partial', path)
+    sync(folder)
+
+
+def sync(path):
+    """Waits until a file, or the names in a folder, are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read(path):

@@ -4,6 +4,8 @@ import os
 
 import tensorflow as tf
 
+from alexnet_tf import json_files
+
 METRICS_FILE = 'metrics.jsonl'
 
 
@@ -15,12 +17,9 @@ class MetricsLog:
     """
 
     def __init__(self, folder, start_step, flush_secs=30):
-        os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, METRICS_FILE)
         kept = [row for row in read(folder) if row['step'] <= start_step]
-        with open(path + '.partial', 'w', encoding='utf-8') as file:
-            file.writelines(json.dumps(row) + '\n' for row in kept)
-        os.replace(path + '.partial', path)
+        json_files.write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
         self._file = open(path, 'a', encoding='utf-8')
         self._events = tf.summary.create_file_writer(folder, flush_millis=1000 * flush_secs)
 

@@ -1,23 +1,20 @@
-"""The training loop: batches -> step -> log -> validation -> checkpoint.
+"""What a run is made of: its state, what it starts from, a step, the devices. `loop` runs it.
 
 A step depends on (seed, step), the batch and the variables alone, so a run that goes on from a
 checkpoint is bit for bit the run that was never interrupted.
 """
-import math
 import os
-import time
 
 import tensorflow as tf
 
 from alexnet_tf import checkpoints, models, preprocessing
-from alexnet_tf.metrics import MetricsLog
-from alexnet_tf.progress import duration
 from nets import checkpoints as named
 from nets import normalization, ops
 
 
 class State:
-    """All that changes during training: weights, optimizer, step, plateau, the best accuracy.
+    """All that changes during training: weights, optimizer, step, plateau, the best accuracy and its step, the step of
+    the last validation.
 
     trainable: variables; trainable_names: 'conv1/weights', … of each. rate_factors: float32 [variables], what each
     one's gradient is multiplied by; None: no schedule has rates of single variables. noise_on: float32 [].
@@ -38,6 +35,8 @@ class State:
         optimizer.build(self.trainable)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='global_step')
         self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False, name='best_accuracy')
+        self.best_step = tf.Variable(-1, dtype=tf.int64, trainable=False, name='best_step')
+        self.validated = tf.Variable(0, dtype=tf.int64, trainable=False, name='validated_step')
         self.plateau = plateau
         self.rate_factors = tf.Variable(tf.ones([len(self.trainable)]), trainable=False) if own_rates else None
         self.noise_on = tf.Variable(1.0, trainable=False)
@@ -55,13 +54,17 @@ class State:
                 velocity.assign(tf.zeros_like(velocity))
         self._frozen = {number for number, factor in enumerate(settings.factors) if factor == 0}
 
+    def learned(self):
+        """{name in the checkpoint: variable} of weights and optimizer, which must be finite."""
+        return self.weights | named.joined({f'optimizer/{variable.name.split(":")[0]}': variable
+                                            for variable in self.optimizer.variables})
+
     def tensors(self):
         """{name in the checkpoint: variable}."""
-        slots = named.joined({f'optimizer/{variable.name.split(":")[0]}': variable
-                              for variable in self.optimizer.variables})
         plateau = self.plateau.variables if self.plateau else {}
-        return self.weights | slots | plateau | {
-            'global_step': self.step, 'best_accuracy': self.best_accuracy}
+        return self.learned() | plateau | {
+            'global_step': self.step, 'best_accuracy': self.best_accuracy, 'best_step': self.best_step,
+            'validated_step': self.validated}
 
 
 def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes=(), ignore_missing=False, log=print):
@@ -73,7 +76,7 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
     Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
     """
     # 1. Resume: a checkpoint in train_dir goes before everything else, and all of it is loaded.
-    latest = checkpoints.find(train_dir)
+    latest = checkpoints.find_intact(train_dir, log)
     if latest:
         _check_names(state.tensors(), latest)
         named.load(state.tensors(), latest)
@@ -82,7 +85,7 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
         return int(state.step.numpy())
     # 2. Warm start: the weights of checkpoint_path, less the excluded scopes; step and optimizer are new.
     if checkpoint_path:
-        source = checkpoints.find(checkpoint_path)
+        source = checkpoints.find_intact(checkpoint_path, log)
         if not source:
             raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; give a file such as '
                              'model.ckpt-1000 or a folder that has one.')
@@ -167,91 +170,6 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
     if replicas == 1:
         return tf.function(replica_step, autograph=False)
     return lambda images, labels, step: distributed_step(split(images), split(labels), step)
-
-
-def train(state, train_step, batches, *, train_dir, schedule, batch_size, num_examples, max_steps,
-          validate=None, validate_every=0, log_every=10, save_secs=600, summary_secs=30, log=print):
-    """Trains from state.step to max_steps.
-
-    Args:
-      batches: iterable of (images, labels), beginning with batch number state.step.
-      schedule: step -> schedules.Settings.
-      validate: () -> evaluation.Result; called every validate_every steps and at the end; or None.
-      log_every: steps between progress lines and rows of metrics.jsonl (input_wait: share of the time that the
-        loop waited for a batch).
-      save_secs: seconds between checkpoints; one is written after each validation and at the end too.
-
-    Returns: the last evaluation.Result, or None.
-
-    Raises: ValueError when the loss is not finite (no checkpoint is written then).
-    """
-    step, result = int(state.step.numpy()), None
-    metrics = MetricsLog(train_dir, step, summary_secs)
-    saved = logged = time.monotonic()
-    logged_step, loss, waited = step, None, 0.0
-    batches = iter(batches)
-    while step < max_steps:
-        asked = time.monotonic()
-        images, labels = next(batches)
-        waited += time.monotonic() - asked
-        settings = schedule(step)
-        state.follow(settings)
-        loss = train_step(images, labels, tf.constant(step, tf.int64))
-        step += 1
-        state.step.assign(step)
-        if step % log_every == 0 or step == max_steps:
-            loss_now, now = _finite(loss, step), time.monotonic()
-            speed = (step - logged_step) * batch_size / (now - logged)
-            metrics.write('train', step, loss=loss_now, learning_rate=settings.rate, examples_per_sec=speed,
-                          input_wait=waited / (now - logged))
-            log(f'step {step}/{max_steps}, epoch {step * batch_size / num_examples:.2f}: loss {loss_now:.4f}, '
-                f'learning rate {settings.rate:g}, {speed:.1f} images/s, '
-                f'ETA {duration((max_steps - step) * batch_size / speed)}')
-            logged, logged_step, waited = now, step, 0.0
-        scheduled = bool(validate_every) and step % validate_every == 0
-        validating = validate and (step == max_steps or scheduled)
-        if validating or step == max_steps or time.monotonic() - saved > save_secs:
-            _finite(loss, step)
-            pause = time.monotonic()
-            is_best = False
-            if validating:
-                result = validate()
-                is_best = _learn_from(result, state, metrics, log, scheduled)
-            _finite(sum(tf.reduce_sum(tf.cast(variable, tf.float64)) for variable in state.trainable), step)
-            path = checkpoints.save(train_dir, step, state.tensors())
-            if is_best:
-                checkpoints.save_best(train_dir, path)
-            saved = time.monotonic()
-            logged += saved - pause  # images/s is the speed of training alone
-    metrics.close()
-    return result
-
-
-def _learn_from(result, state, metrics, log, scheduled):
-    """Logs a validation's result; updates best and plateau. Returns whether it is the best so far.
-
-    The plateau learns from scheduled validations alone: a run that is made longer later is then the run that was
-    long from the beginning.
-    """
-    step = int(state.step.numpy())
-    metrics.write('validation', step, accuracy=result.accuracy, recall_5=result.recall_5, loss=result.loss)
-    log(f'validation at step {step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
-        f'loss {result.loss:.4f} over {result.num_examples} images')
-    is_best = result.accuracy > float(state.best_accuracy.numpy())
-    if is_best:
-        state.best_accuracy.assign(result.accuracy)
-    if scheduled and state.plateau and state.plateau.update(1 - result.accuracy):
-        log('The validation error stopped improving: the learning rate is divided.')
-    return is_best
-
-
-def _finite(loss, step):
-    loss = float(loss)
-    if not math.isfinite(loss):
-        raise ValueError(f'the loss, or the weights\' sum, is {loss} at step {step}; nothing was saved '
-                         'since the last checkpoint. '
-                         'Lower --learning_rate (a tenth, when fine-tuning) or use --warmup_epochs.')
-    return loss
 
 
 def make_strategy(num_clones, clone_on_cpu, model_parallel=1):

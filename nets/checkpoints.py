@@ -88,7 +88,7 @@ def load_slim_checkpoint(model, path, *, exclude_scopes=(), ignore_missing=False
 
 
 def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
-    """load_slim_checkpoint for {name: variable}."""
+    """load_slim_checkpoint for {name: variable}. bfloat16 variables get the rounded values."""
     reader = read(path)
     shapes = reader.get_variable_to_shape_map()
     wanted = {name: variable for name, variable in variables.items()
@@ -108,7 +108,9 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
         raise ValueError(f'nothing to load from the checkpoint {path}: no name of the network is in it.')
     for name in loaded:
         try:
-            wanted[name].assign(reader.get_tensor(name))
+            value = reader.get_tensor(name)
+            rounded = getattr(wanted[name], 'dtype', None) == tf.bfloat16
+            wanted[name].assign(tf.cast(value, tf.bfloat16) if rounded else value)
         except (tf.errors.OpError, IndexError) as error:  # IndexError: the data file is cut off
             raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     return loaded, sorted(set(variables) - set(loaded))

@@ -38,7 +38,7 @@ def test_the_last_five_are_kept_after_every_save(tmp_path, name):
         assert state.model_checkpoint_path == str(folder / f'model.ckpt-{step}')
         assert list(state.all_model_checkpoint_paths) == [str(folder / f'model.ckpt-{number}') for number in kept]
     assert {path.name.split('.')[0] for path in folder.iterdir()} == {'model', 'checkpoint'}  # nothing left over
-    assert len(list(folder.iterdir())) == 2 * 5 + 1
+    assert len(list(folder.iterdir())) == 3 * 5 + 1  # index, data, manifest; and checkpoint
 
 
 def test_saving_a_step_again_replaces_it(tmp_path):
@@ -84,9 +84,9 @@ def test_folders_that_tensorflow_takes_for_patterns_are_refused(tmp_path, sign):
         checkpoints.find(str(tmp_path / f'run{sign}1'))
 
 
-def test_find_takes_the_one_that_tensorflows_file_names(tmp_path):
+def test_find_takes_the_one_that_tensorflows_file_names_where_slim_wrote(tmp_path):
     for step in (1, 2):
-        save(tmp_path, step)
+        os.remove(save(tmp_path, step) + checkpoints.MANIFEST)
     (tmp_path / 'checkpoint').write_text('model_checkpoint_path: "model.ckpt-1"\n')
     assert checkpoints.find(str(tmp_path)) == str(tmp_path / 'model.ckpt-1')
 

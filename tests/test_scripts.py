@@ -60,7 +60,7 @@ def test_a_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(trained, 
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
-        while len(losses(tmp_path)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        while len(losses(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()
     assert process.returncode == -9 and len(losses(tmp_path)) < 6, 'the run was over before it was killed'

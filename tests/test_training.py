@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import checkpoints, evaluation, metrics, models, optimizers, precision, schedules, training
+from alexnet_tf import checkpoints, evaluation, loop, metrics, models, optimizers, precision, schedules, training
 from nets import checkpoints as named
 from nets import keras_layers
 
@@ -261,10 +261,10 @@ def test_a_run_made_longer_is_the_run_that_was_long(tmp_path):
         state = small_state(plateau=schedules.Plateau(patience=2))
         step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0)
         for end in ends:  # 13 is off the grid of validations, which are every 5 steps
-            training.train(
-                state, step, [batch] * 40, train_dir=str(tmp_path / str(ends)),
-                schedule=lambda _: schedules.Settings(0.0), batch_size=4,
-                num_examples=4, max_steps=end, validate=lambda: evaluation.Result(4, 0.5, 1.0, 1.0), validate_every=5,
-                log=lambda _: None)
+            loop.train(
+                state, step, lambda _: [batch] * 40, train_dir=str(tmp_path / str(ends)),
+                schedule=lambda _: schedules.Settings(0.0),
+                pace=loop.Pace(max_steps=end, batch_size=4, num_examples=4, validate_every=5),
+                validate=lambda: evaluation.Result(4, 0.5, 1.0, 1.0), log=lambda _: None)
         return int(state.plateau.divisions), int(state.plateau.waited), float(state.plateau.best)
     assert plateau_after(13, 31) == plateau_after(31) == (2, 1, 0.5)

@@ -1,0 +1,244 @@
+"""The training loop: batches -> step -> log -> validation -> checkpoint; stopping in between, and going back."""
+import concurrent.futures
+import dataclasses
+import math
+import os
+import time
+
+import tensorflow as tf
+
+from alexnet_tf import checkpoints, stopping
+from alexnet_tf.metrics import MetricsLog
+from alexnet_tf.progress import duration
+from nets import checkpoints as named
+
+
+class NotFinite(ValueError):
+    """The loss or a weight is NaN or infinite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """max_steps: where training ends. batch_size, num_examples: for epochs and images/s.
+
+    validate_every: steps between validations; one is made at the end too. log_every: steps between progress lines and
+    rows of metrics.jsonl (input_wait: share of the time that the loop waited for a batch). save_secs: seconds between
+    checkpoints; one is written after each validation and at the end too. summary_secs: until summaries are on disk.
+    max_rollbacks: how often a loss that is not finite sends the run back to its last checkpoint.
+    """
+    max_steps: int
+    batch_size: int
+    num_examples: int
+    validate_every: int = 0
+    log_every: int = 10
+    save_secs: float = 600
+    summary_secs: int = 30
+    max_rollbacks: int = 0
+
+
+def train(state, train_step, make_batches, *, train_dir, schedule, pace, validate=None, notice=None, log=print):
+    """Trains from state.step to pace.max_steps.
+
+    Args:
+      make_batches: step -> iterable of (images, labels), beginning with that batch.
+      schedule: step -> schedules.Settings.
+      validate: () -> evaluation.Result; or None.
+      notice: a stopping.Notice; after a signal the run is saved and stopping.Stopped raised.
+
+    Returns: the last evaluation.Result, or None.
+
+    Raises: ValueError when a checkpoint can't be written, NotFinite after too many rollbacks.
+    """
+    rollbacks = 0
+    while True:
+        run = _Run(state, train_step, train_dir=train_dir, schedule=schedule, pace=pace, validate=validate,
+                   notice=notice or stopping.Notice(), log=log)
+        try:
+            return run.go(make_batches)
+        except NotFinite as error:
+            run.saver.wait()
+            last = checkpoints.find_intact(train_dir, log)
+            rollbacks += 1
+            if rollbacks > pace.max_rollbacks or last is None:
+                raise NotFinite(
+                    f'{error} No checkpoint holds it; {"the last is " + last if last else "there is none yet"}. Lower '
+                    '--learning_rate (a tenth, when fine-tuning) or use --warmup_epochs'
+                    + (f'; it came again after {rollbacks - 1} rollbacks.' if rollbacks > 1 else '.')) from None
+            named.load(state.tensors(), last)
+            log(f'{error} Back to {last} (rollback {rollbacks} of --max_rollbacks={pace.max_rollbacks}).')
+        finally:
+            run.close()
+
+
+class Saver:
+    """Writes checkpoints in a thread of its own, one at a time, while training goes on.
+
+    What it holds does not change under it: TensorFlow copies a variable that is updated while somebody reads it.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._running = None
+
+    def save(self, step, tensors, best=False):
+        """Begins to write; best: folder/best shall hold it too."""
+        self.wait()
+        self._running = self._pool.submit(
+            self._write, step, {name: tf.identity(tensor) for name, tensor in tensors.items()}, best)
+
+    def _write(self, step, tensors, best):
+        path = checkpoints.save(self._folder, step, tensors)
+        if best:
+            checkpoints.save_best(self._folder, path)
+
+    def check(self):
+        """Raises what the last write raised, if it has ended."""
+        if self._running and self._running.done():
+            self.wait()
+
+    def wait(self):
+        """Returns when all is on the disk. Raises what the write raised, once."""
+        running, self._running = self._running, None
+        if running:
+            running.result()
+
+    def close(self):
+        self._pool.shutdown()
+
+
+class _Run:
+    """One pass of `train` from a state to the end, a signal, or a number that is not finite."""
+
+    def __init__(self, state, train_step, *, train_dir, schedule, pace, validate, notice, log):
+        self.state, self.train_step, self.schedule, self.pace = state, train_step, schedule, pace
+        self.validate, self.notice, self.log = validate, notice, log
+        self.step = int(state.step.numpy())
+        self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs)
+        self.saver = Saver(train_dir)
+        self.saved_step, self.saved = self.step, time.monotonic()
+        self.loss, self.result = None, None
+
+    def close(self):
+        self.saver.close()
+        self.metrics.close()
+
+    def go(self, make_batches):
+        pace = self.pace
+        self._restart_clock()
+        if self._validation_is_due() and int(self.state.validated.numpy()) < self.step:
+            self._validate_and_save()  # a signal came during it
+        batches = iter(make_batches(self.step)) if self.step < pace.max_steps else None
+        if self.notice.number:
+            self._save_and_stop()
+        self._restart_clock()
+        while self.step < pace.max_steps:
+            asked = time.monotonic()
+            images, labels = next(batches)
+            self.waited += time.monotonic() - asked
+            settings = self.schedule(self.step)
+            self.state.follow(settings)
+            self.loss = self.train_step(images, labels, tf.constant(self.step, tf.int64))
+            self.step += 1
+            self.state.step.assign(self.step)
+            if self.step % pace.log_every == 0 or self.step == pace.max_steps:
+                self._log(settings.rate)
+            self._save_if_due()
+        self.saver.wait()
+        return self.result
+
+    def _validation_is_due(self):
+        scheduled = self.pace.validate_every and self.step % self.pace.validate_every == 0
+        return self.validate and self.step > 0 and (scheduled or self.step == self.pace.max_steps)
+
+    def _save_if_due(self):
+        self.saver.check()
+        if self._validation_is_due():
+            self._validate_and_save()
+        elif self.step == self.pace.max_steps or time.monotonic() - self.saved > self.pace.save_secs:
+            self._save()
+        if self.notice.number:
+            self._save_and_stop()
+
+    def _validate_and_save(self):
+        pause = time.monotonic()
+        self._check_finite()
+        try:
+            self.result = self.validate()
+        except stopping.Stopped:
+            self._save_and_stop()
+        self._save(best=self._learn_from(self.result))
+        self.logged += time.monotonic() - pause  # images/s is the speed of training alone
+
+    def _save_and_stop(self):
+        if self.step > self.saved_step:
+            self._save()
+        self.saver.wait()
+        try:
+            self.notice.check()
+        except stopping.Stopped as stopped:
+            where = 'before the first step' if self.step == 0 else f'at step {self.step}, which is saved'
+            raise stopping.Stopped(stopped.number, f'{stopped} {where}; the same command goes on from there.') from None
+
+    def _save(self, best=False):
+        self._check_finite()
+        for name, tensor in self.state.learned().items():
+            for part in getattr(tensor, 'parts', [tensor]):
+                if part.dtype.is_floating and not _all_finite(tf.convert_to_tensor(part)):
+                    raise NotFinite(f'{name} is not finite at step {self.step}.')
+        self.saver.save(self.step, self.state.tensors(), best)
+        self.saved_step, self.saved = self.step, time.monotonic()
+
+    def _check_finite(self):
+        loss = 0.0 if self.loss is None else float(self.loss)
+        if not math.isfinite(loss):
+            raise NotFinite(f'The loss is {loss} at step {self.step}.')
+        return loss
+
+    def _restart_clock(self):
+        self.logged, self.logged_step, self.waited = time.monotonic(), self.step, 0.0
+
+    def _log(self, rate):
+        loss, passed, pace = self._check_finite(), time.monotonic() - self.logged, self.pace
+        speed = (self.step - self.logged_step) * pace.batch_size / passed
+        self.metrics.write('train', self.step, loss=loss, learning_rate=rate, examples_per_sec=speed,
+                           input_wait=self.waited / passed)
+        self.log(f'step {self.step}/{pace.max_steps}, epoch {self.step * pace.batch_size / pace.num_examples:.2f}: '
+                 f'loss {loss:.4f}, learning rate {rate:g}, {speed:.1f} images/s, '
+                 f'ETA {duration((pace.max_steps - self.step) * pace.batch_size / speed)}')
+        self._restart_clock()
+
+    def _learn_from(self, result):
+        """Logs a validation's result; updates best and plateau. Returns whether it is the best so far.
+
+        The plateau learns from scheduled validations alone: a run that is made longer later is then the run that was
+        long from the beginning.
+        """
+        state, pace = self.state, self.pace
+        self.metrics.write('validation', self.step, accuracy=result.accuracy, recall_5=result.recall_5,
+                           loss=result.loss)
+        self.log(f'validation at step {self.step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
+                 f'loss {result.loss:.4f} over {result.num_examples} images')
+        state.validated.assign(self.step)
+        is_best = result.accuracy > float(state.best_accuracy.numpy())
+        if is_best:
+            state.best_accuracy.assign(result.accuracy)
+            state.best_step.assign(self.step)
+        scheduled = pace.validate_every and self.step % pace.validate_every == 0
+        if scheduled and state.plateau and state.plateau.update(1 - result.accuracy):
+            self.log('The validation error stopped improving: the learning rate is divided.')
+        return is_best
+
+
+@tf.function(reduce_retracing=True)
+def _all_finite(tensor):
+    return tf.reduce_all(tf.math.is_finite(tensor))
+
+
+def keep_best(state, train_dir):
+    """Makes train_dir/best hold the best checkpoint where a kill came between writing it and linking it there."""
+    best = int(state.best_step.numpy())
+    path = os.path.join(train_dir, f'{checkpoints.PREFIX}-{best}')
+    there = checkpoints.find(os.path.join(train_dir, checkpoints.BEST_DIR))
+    if best >= 0 and checkpoints.find(path) and (there is None or os.path.basename(there) != os.path.basename(path)):
+        checkpoints.save_best(train_dir, path)

@@ -1,0 +1,134 @@
+"""A small training run in a process of its own, made of the project's real parts, for tests that kill it.
+
+    python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
+
+Trains a network of two layers on the CIFAR-10 sample, saves after every step and prints the hash of all that a
+checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for the COUNTth time.
+"""
+import argparse
+import functools
+import hashlib
+import os
+import signal
+import time
+
+import tf_keras
+
+from alexnet_tf import (
+    checkpoints,
+    data,
+    evaluation,
+    json_files,
+    loop,
+    optimizers,
+    run_lock,
+    schedules,
+    stopping,
+    training,
+)
+from nets import checkpoints as named
+from nets import keras_layers
+
+# What is called while a checkpoint is written, in this order; death comes before or after it.
+STAGES = {
+    'tensors': (named, 'save'), 'sync': (json_files, 'sync'), 'manifest': (json_files, 'write'),
+    'rename': (os, 'replace'), 'state': (checkpoints, '_forget_older'), 'removal': (checkpoints, '_remove'),
+    'best': (checkpoints, 'save_best'), 'link': (os, 'link')}
+MEAN = (120.0, 110.0, 100.0)
+
+
+def arm(die_at):
+    """Puts a kill -9 into a function: 'stage:count' before the countth call, 'stage:count:after' behind it."""
+    stage, count, *after = die_at.split(':')
+    module, name = STAGES[stage]
+    function, calls = getattr(module, name), []
+
+    @functools.wraps(function)
+    def deadly(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == int(count) and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if len(calls) == int(count):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(module, name, deadly)
+
+
+def network():
+    tf_keras.utils.set_random_seed(1)
+    images = tf_keras.Input([32, 32, 3])
+    net = keras_layers.Convolution(8, 8, 8, activation='relu', name='conv1')(images)
+    net = keras_layers.Dropout(0.5, name='dropout')(net)
+    logits = keras_layers.Convolution(10, 4, padding='VALID', squeeze=True, name='fc8')(net)
+    return tf_keras.Model(images, logits, name='small')
+
+
+def state_hash(tensors):
+    """SHA-256 of {name: variable}: names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def make(num_clones=1):
+    """(State, train step, step -> batches, () -> evaluation.Result) of the small run."""
+    strategy, _ = training.make_strategy(num_clones, num_clones > 1)
+    dataset, validation = (data.open_dataset(data.SAMPLE_DIR, split) for split in ('train', 'validation'))
+    with strategy.scope():
+        state = training.State(network(), optimizers.make('momentum'), plateau=schedules.Plateau(2))
+    step = training.make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
+    eval_step = evaluation.make_eval_step([(state.model, MEAN, 32)])
+    squares = data.evaluation_batches(validation, batch_size=100, image_size=32)
+    batches = functools.partial(data.training_batches, dataset, seed=0, batch_size=8, image_size=32, num_threads=1)
+    return (state, step, lambda start: batches(start_step=start),
+            lambda between=None: evaluation.evaluate(eval_step, squares, 100, max_num_batches=1, between=between)[0])
+
+
+def pace(steps, **changes):
+    return loop.Pace(**{'max_steps': steps, 'batch_size': 8, 'num_examples': 2000, 'validate_every': 10,
+                        'log_every': 1, 'save_secs': 0} | changes)
+
+
+def schedule(state):
+    return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
+
+
+def run(train_dir, steps, num_clones, pause):
+    with stopping.noted() as notice, run_lock.hold(train_dir):
+        checkpoints.remove_leftovers(train_dir)
+        state, step, batches, validate = make(num_clones)
+        training.restore(state, train_dir)
+        loop.keep_best(state, train_dir)
+
+        def slow_step(*batch):
+            time.sleep(pause)
+            return step(*batch)
+        loop.train(state, slow_step, batches, train_dir=train_dir, schedule=schedule(state), pace=pace(steps),
+                   validate=lambda: validate(notice.check), notice=notice)
+        print('hash', state_hash(state.tensors()))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('train_dir')
+    parser.add_argument('--steps', type=int, default=40)
+    parser.add_argument('--die_at')
+    parser.add_argument('--num_clones', type=int, default=1)
+    parser.add_argument('--pause', type=float, default=0.0)
+    arguments = parser.parse_args()
+    if arguments.die_at:
+        arm(arguments.die_at)
+    try:
+        run(arguments.train_dir, arguments.steps, arguments.num_clones, arguments.pause)
+    except ValueError as error:
+        raise SystemExit(f'small_run: {error}') from error
+    except stopping.Stopped as stopped:
+        print(stopped)
+        raise SystemExit(128 + stopped.number) from None
+
+
+if __name__ == '__main__':
+    main()

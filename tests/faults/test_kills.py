@@ -1,0 +1,163 @@
+"""Runs that are killed, inside a save too, stopped by signals, started twice: nothing is lost, nothing comes twice."""
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from alexnet_tf import checkpoints, metrics
+from tests.conftest import ROOT
+
+STEPS = 40
+# Of the 40 steps each saves once; best is written at steps 10 to 40 where the accuracy rises.
+INSIDE_A_SAVE = ['tensors:7', 'tensors:7:after', 'sync:30', 'sync:31', 'sync:32', 'sync:33:after', 'manifest:9',
+                 'manifest:9:after', 'rename:20', 'rename:21', 'rename:22:after', 'state:12', 'state:12:after',
+                 'removal:3', 'removal:4:after', 'best:1', 'link:1:after', 'link:2:after', 'best:1:after']
+
+
+def start(folder, *arguments, **kwargs):
+    return subprocess.Popen([sys.executable, '-m', 'tests.faults.small_run', str(folder), *arguments], cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+
+
+def finish(folder, *arguments):
+    """What a run that goes to its end prints; its exit status must be 0."""
+    process = start(folder, *arguments)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def hash_in(output):
+    return re.search(r'^hash (\w{64})$', output, re.M)[1]
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+    """(hash, rows of metrics.jsonl less the speeds) of the run that nobody disturbs."""
+    folder = tmp_path_factory.mktemp('uninterrupted')
+    return hash_in(finish(folder)), rows(folder)
+
+
+def rows(folder):
+    return [{name: row[name] for name in ('kind', 'step', 'loss')} for row in metrics.read(str(folder))]
+
+
+def check_whole(folder, output, uninterrupted):
+    expected_hash, expected_rows = uninterrupted
+    assert hash_in(output) == expected_hash
+    assert rows(folder) == expected_rows
+    best = checkpoints.find(os.path.join(folder, 'best'))
+    assert best and checkpoints.damage(best) is None
+    strays = [name for name in os.listdir(folder) if 'partial' in name or 'tempstate' in name]
+    assert not strays
+    assert len(list(folder.glob('*.index'))) == checkpoints.KEPT
+
+
+def kill_inside_a_save(folder, stages):
+    for stage in stages:
+        process = start(folder, f'--die_at={stage}')
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL, f'{stage} was not reached:\n{output}'
+
+
+def test_killed_inside_a_save(tmp_path, uninterrupted):
+    # The counts are of calls in one process: each starts again from what the one before saved.
+    kill_inside_a_save(tmp_path, ['sync:9', 'state:4:after'])
+    check_whole(tmp_path, finish(tmp_path), uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('stage', INSIDE_A_SAVE)
+def test_killed_at_every_stage_of_a_save(tmp_path, uninterrupted, stage):
+    kill_inside_a_save(tmp_path, [stage])
+    check_whole(tmp_path, finish(tmp_path), uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('clones', [1, 2])
+def test_killed_at_random_moments(tmp_path, clones):
+    arguments = ['--pause=0.05', f'--num_clones={clones}']
+    whole = tmp_path / 'whole'
+    expected = hash_in(finish(whole, *arguments)), rows(whole)
+    random.seed(clones)
+    folder, kills = tmp_path / 'killed', 0
+    while kills < 50:
+        process = start(folder, *arguments)
+        try:
+            process.wait(random.uniform(2.5, 9))
+            folder = tmp_path / f'killed{kills}'  # it came to its end: begin another
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        process.communicate()
+    check_whole(folder, finish(folder, *arguments), expected)
+
+
+def wait_for(process, text):
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f'the process ended before it said {text!r}')
+
+
+def stop_at(folder, step, number, *arguments):
+    process = start(folder, '--pause=0.05', *arguments)
+    wait_for(process, f'step {step}/')
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert f'stopped by {number.name} at step' in output and 'the same command goes on from there' in output
+    assert 'Traceback' not in output
+    saved = checkpoints.step_of(checkpoints.find(str(folder)))
+    assert int(re.search(r'at step (\d+)', output)[1]) == saved and step <= saved <= step + 3
+
+
+def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
+    stop_at(tmp_path, 5, signal.SIGTERM)
+    stop_at(tmp_path, 10, signal.SIGINT)  # step 10 has a validation
+    first = start(tmp_path, '--pause=3')
+    wait_for(first, 'step ')
+    second = start(tmp_path)
+    output = second.communicate(timeout=60)[0]
+    assert second.returncode == 1 and f'is in use by process {first.pid} on ' in output, output
+    first.kill()  # its lock goes with it
+    first.communicate()
+    check_whole(tmp_path, finish(tmp_path), uninterrupted)
+
+
+@pytest.mark.slow
+def test_twenty_signals_lose_nothing(tmp_path, uninterrupted):
+    for number in range(20):
+        folder = tmp_path / str(number)
+        stop_at(folder, 1 + number * 7 % 30, (signal.SIGTERM, signal.SIGINT)[number % 2])
+        check_whole(folder, finish(folder), uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_second_signal_during_the_save(tmp_path, uninterrupted):
+    for number in range(10):
+        folder = tmp_path / str(number)
+        process = start(folder, '--pause=0.05')
+        wait_for(process, 'step 7/')
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.01 * number)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        check_whole(folder, finish(folder), uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_second_trainer_is_refused_every_time(tmp_path):
+    first = start(tmp_path, '--pause=2', '--steps=1000')
+    wait_for(first, 'step ')
+    for _ in range(10):
+        second = start(tmp_path)
+        assert 'is in use by process' in second.communicate(timeout=60)[0] and second.returncode == 1
+    first.kill()
+    first.communicate()
