@@ -1,0 +1,63 @@
+"""What a checkpoint costs: how long the step waits for it, how long the write takes beside training.
+
+    python -m benchmarks.checkpoints --output_json=checkpoints.json
+"""
+import os
+import tempfile
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+import tensorflow as tf
+from absl import flags
+
+from alexnet_tf import checkpoints, command, loop
+from benchmarks import timing
+from benchmarks.train_step import CLASSES, POLICIES, SIZE, make_ours
+
+FLAGS = flags.FLAGS
+
+
+def measure(network, dtype, batch):
+    """Rows: seconds of a step alone and of the one right after a save began, of the call itself, of the write."""
+    step, state = make_ours(network, *timing.random_batch(batch, SIZE, CLASSES), dtype)
+    step()
+    alone, beside, called, written = [], [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        saver = loop.Saver(folder)
+        for number in range(FLAGS.repetitions):
+            alone.append(_seconds(step))
+            begun = time.perf_counter()
+            called.append(_seconds(lambda number=number: saver.save(number, state.tensors())))
+            beside.append(_seconds(step))
+            saver.wait()
+            written.append(time.perf_counter() - begun)
+        size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)
+                   if name.startswith(f'{checkpoints.PREFIX}-0.'))
+        saver.close()
+    name = f'{network}, checkpoint of {size / 1e6:.0f} MB'
+    return [timing.Row(name, what, dtype, batch, 's', sorted(values)[len(values) // 2], min(values), max(values))
+            for what, values in (('step alone', alone), ('call of save', called), ('step beside the write', beside),
+                                 ('save, until it is on the disk', written))]
+
+
+def _seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def main():
+    tf.get_logger().setLevel('WARNING')
+    timing.report([row for dtype in FLAGS.dtypes for row in measure('alexnet_v2', dtype, 128)], FLAGS.output_json)
+
+
+def _define_flags():
+    flags.DEFINE_list('dtypes', list(POLICIES), 'Arithmetic.')
+    flags.DEFINE_integer('repetitions', 5, 'Saves.', lower_bound=1)
+    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
+
+
+if __name__ == '__main__':
+    _define_flags()
+    command.run('benchmarks.checkpoints', main)

@@ -1,0 +1,105 @@
+"""train_image_classifier.py itself on JPEG records beside the same step on images in memory.
+
+    python -m benchmarks.end_to_end --dataset_dir=records --output_json=end_to_end.json
+
+Also the time to the first step and images/s of evaluation. The script, in a process of its own,
+and the bare step take turns.
+"""
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+from absl import flags
+
+from alexnet_tf import command, data, metrics
+from benchmarks import timing
+from benchmarks.train_step import ours
+
+FLAGS = flags.FLAGS
+
+
+def script(network, dtype, folder):
+    """(images/s by the run's own log, share of time waiting for input, seconds to the first step) of one run."""
+    arguments = ['train_image_classifier.py', f'--dataset_dir={FLAGS.dataset_dir}', f'--train_dir={folder}',
+                 f'--model_name={network}', f'--precision={dtype}', f'--batch_size={FLAGS.batch_size}',
+                 f'--max_number_of_steps={FLAGS.steps}', '--log_every_n_steps=1', '--validation_split_name=',
+                 '--learning_rate_decay_type=fixed', '--learning_rate=0.0001']
+    start, first = time.perf_counter(), None
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as process:
+        for line in process.stdout:
+            if first is None and line.startswith('step 1/'):
+                first = time.perf_counter() - start
+    if process.returncode:
+        raise ValueError(f'{" ".join(arguments)} ended with {process.returncode}.')
+    steady = [row for row in metrics.read(folder) if row['kind'] == 'train'][2:]
+    return (statistics.median(row['examples_per_sec'] for row in steady),
+            statistics.mean(row['input_wait'] for row in steady), first)
+
+
+def evaluation(folder, dtype):
+    """Images/s of eval_image_classifier.py, by its own summary line."""
+    done = subprocess.run(
+        [sys.executable, 'eval_image_classifier.py', f'--checkpoint_path={folder}', f'--precision={dtype}',
+         f'--dataset_dir={FLAGS.dataset_dir}', f'--eval_dir={folder}/eval', '--dataset_split_name=train'],
+        capture_output=True, text=True, check=True)
+    return float(re.search(r'\(([\d.]+)/s\)', done.stdout)[1])
+
+
+def measure(network, dtype):
+    """Rows of one network and arithmetic."""
+    classes = data.open_dataset(FLAGS.dataset_dir, 'train').num_classes
+    step = ours(network, *timing.random_batch(FLAGS.batch_size, 224, min(classes, 1000)), dtype)
+    step()
+    bare, whole, waits, first, scored = [], [], [], [], []
+    for _ in range(FLAGS.repetitions):
+        for _ in range(2):
+            start = time.perf_counter()
+            step()
+            bare.append(FLAGS.batch_size / (time.perf_counter() - start))
+        with tempfile.TemporaryDirectory() as folder:
+            speed, waited, seconds = script(network, dtype, folder)
+            whole.append(speed)
+            waits.append(100 * waited)
+            first.append(seconds)
+            scored.append(evaluation(folder, dtype))
+    name, own = f'end to end, {network}', statistics.median(whole)
+    return [timing.Row(name, 'train_image_classifier.py', dtype, FLAGS.batch_size, 'images/s', own, min(whole),
+                       max(whole)),
+            timing.Row(name, 'step on images in memory', dtype, FLAGS.batch_size, 'images/s', statistics.median(bare),
+                       min(bare), max(bare), own / statistics.median(bare)),
+            timing.Row(f'{name}, waiting for input', 'train_image_classifier.py', dtype, FLAGS.batch_size, '%',
+                       statistics.median(waits), min(waits), max(waits)),
+            timing.Row(f'{name}, to the first step', 'train_image_classifier.py', dtype, FLAGS.batch_size, 's',
+                       statistics.median(first), min(first), max(first)),
+            timing.Row(f'{name}, evaluation', 'eval_image_classifier.py', dtype, 100, 'images/s',
+                       statistics.median(scored), min(scored), max(scored))]
+
+
+def main():
+    results = []
+    for network in FLAGS.networks:
+        for dtype in FLAGS.dtypes:
+            results += measure(network, dtype)
+    timing.report(results, FLAGS.output_json)
+
+
+def _define_flags():
+    flags.DEFINE_string('dataset_dir', data.SAMPLE_DIR, 'Records to train on.')
+    flags.DEFINE_list('networks', ['alexnet_v2'], 'Networks.')
+    flags.DEFINE_list('dtypes', ['float32', 'bfloat16'], 'Arithmetic.')
+    flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)
+    flags.DEFINE_integer('steps', 12, 'Steps of every run of the script.', lower_bound=4)
+    flags.DEFINE_integer('repetitions', 5, 'Runs of the script.', lower_bound=1)
+    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
+
+
+if __name__ == '__main__':
+    _define_flags()
+    command.run('benchmarks.end_to_end', main)

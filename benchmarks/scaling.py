@@ -1,0 +1,130 @@
+"""How costs grow: with the size of the data set (shards repeated), batch, image size, decoding threads and processes.
+
+    python -m benchmarks.scaling --dataset_dir=records --output_json=scaling.json
+
+A folder of 10 and 100 times as many records is made of links to the same shards. Resuming starts at the middle of an
+epoch. Each start-up is measured in a process of its own.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
+
+from absl import flags
+
+from alexnet_tf import command, data
+from benchmarks import input_pipeline, timing
+from benchmarks.train_step import ours
+
+FLAGS = flags.FLAGS
+
+# In a process of its own: opens the folder, draws one batch at a position, prints seconds and memory.
+START = '''
+import json, sys, time
+from alexnet_tf import data
+def peak():
+    return int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
+before, start = peak(), time.perf_counter()
+dataset = data.open_dataset(sys.argv[1], 'train')
+opened = time.perf_counter()
+step = int(len(dataset) * float(sys.argv[2])) // 128
+next(iter(data.training_batches(dataset, seed=0, batch_size=128, start_step=step)))
+memory = (peak() - before) / 1024
+print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, memory]))
+'''
+
+# In a process of its own: images/s of an input with one thread.
+RATE = '''
+import sys
+from alexnet_tf import data
+from benchmarks import input_pipeline
+dataset = data.open_dataset(sys.argv[1], 'train')
+print(input_pipeline.rate(iter(data.training_batches(dataset, seed=0, batch_size=128, num_threads=1)), 2000))
+'''
+
+
+def repeated(folder, times, target):
+    """A folder with every training shard of `folder` linked so many times."""
+    os.makedirs(target)
+    shards = sorted(name for name in os.listdir(folder) if re.fullmatch(r'train-\d+-of-\d+', name))
+    for number in range(times * len(shards)):
+        os.symlink(os.path.abspath(os.path.join(folder, shards[number % len(shards)])),
+                   os.path.join(target, f'train-{number:05d}-of-{times * len(shards):05d}'))
+    os.symlink(os.path.abspath(os.path.join(folder, 'labels.txt')), os.path.join(target, 'labels.txt'))
+    return target
+
+
+def start_up():
+    """Rows: seconds to open, seconds to the first batch, memory; at the beginning and in the middle of an epoch."""
+    rows = []
+    with tempfile.TemporaryDirectory() as parent:
+        for times in FLAGS.times:
+            folder = repeated(FLAGS.dataset_dir, int(times), os.path.join(parent, times))
+            for where, share in (('beginning', '0'), ('middle', '0.5')):
+                done = subprocess.run([sys.executable, '-c', START, folder, share], capture_output=True, text=True,
+                                      check=True)
+                examples, opened, drawn, memory = json.loads(done.stdout.splitlines()[-1])
+                for what, value, unit in (('open', opened, 's'), ('first batch', drawn, 's'), ('memory', memory, 'MB')):
+                    rows.append(timing.Row(f'{examples:,} records: {what}', where, 'uint8', 128, unit, *3 * [value]))
+    return rows
+
+
+def batches():
+    """Rows: training images/s by batch."""
+    rows = []
+    for batch in FLAGS.batches:
+        step = ours('alexnet_v2', *timing.random_batch(int(batch), 224, 1000), 'float32')
+        seconds = timing.alternate({'alexnet_tf': step}, repetitions=3)
+        rows += timing.rates('train alexnet_v2', 'float32', int(batch), seconds, images=int(batch))
+    return rows
+
+
+def _median_of_three(name, function):
+    values = sorted(function() for _ in range(3))
+    return timing.Row(name, 'alexnet_tf', 'uint8', 128, 'images/s', values[1], values[0], values[2])
+
+
+def inputs():
+    """Rows: images/s of the input by threads that decode, and by the size of the crop."""
+    dataset = data.open_dataset(FLAGS.dataset_dir, 'train')
+
+    def rate(threads=None, size=224):
+        return input_pipeline.rate(iter(data.training_batches(
+            dataset, seed=0, batch_size=128, image_size=size, num_threads=threads)), 1000)
+    rows = [_median_of_three(f'input, {number} threads', lambda number=number: rate(threads=int(number)))
+            for number in FLAGS.threads]
+    return rows + [_median_of_three(f'input, crops of {size} pixels', lambda size=size: rate(size=int(size)))
+                   for size in FLAGS.sizes]
+
+
+def processes():
+    """Rows: images/s of several processes together, each with an input of one thread over the same records."""
+    def together(number):
+        running = [subprocess.Popen([sys.executable, '-c', RATE, FLAGS.dataset_dir], stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL, text=True) for _ in range(number)]
+        return sum(float(process.communicate()[0].splitlines()[-1]) for process in running)
+    return [_median_of_three(f'input, {number} processes', lambda number=number: together(int(number)))
+            for number in FLAGS.processes]
+
+
+def main():
+    timing.report(start_up() + inputs() + processes() + batches(), FLAGS.output_json)
+
+
+def _define_flags():
+    flags.DEFINE_string('dataset_dir', data.SAMPLE_DIR, 'Records in slim shards.')
+    flags.DEFINE_list('times', ['1', '10', '100'], 'How often the shards are repeated.')
+    flags.DEFINE_list('batches', ['1', '8', '32', '128', '256'], 'Images a step.')
+    flags.DEFINE_list('sizes', ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.')
+    flags.DEFINE_list('processes', ['1', '2', '4'], 'Processes that read at the same time.')
+    flags.DEFINE_list('threads', ['1', '2', '4', '8'], 'Threads that decode.')
+    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
+
+
+if __name__ == '__main__':
+    _define_flags()
+    command.run('benchmarks.scaling', main)

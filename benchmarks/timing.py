@@ -1,0 +1,111 @@
+"""Peers timed side by side: alternating, after a warm-up; median, spread, ratio; the machine's own matrix product."""
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from nets import rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a table. median, low, high: of the repetitions, in `unit`; ratio: ours / peer's (None: ours)."""
+    name: str
+    peer: str
+    dtype: str
+    batch: int
+    unit: str
+    median: float
+    low: float
+    high: float
+    ratio: float | None = None
+    share: float | None = None
+
+
+def alternate(runs, *, repetitions=5, warmup=1):
+    """{peer: [seconds]} of {peer: function}, the peers one after the other in every round."""
+    seconds = {peer: [] for peer in runs}
+    for number in range(warmup + repetitions):
+        for peer, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number >= warmup:
+                seconds[peer].append(time.perf_counter() - start)
+    return seconds
+
+
+def rates(name, dtype, batch, seconds, *, images, ours='alexnet_tf', unit='images/s', ceiling=None):
+    """Rows of {peer: [seconds for `images` images]}; ratio: our median rate / the peer's.
+
+    ceiling: images/s that the machine's matrix product allows, or {peer: images/s}; share is the rate divided by it.
+    """
+    result = []
+    per_peer = {peer: sorted(images / value for value in values) for peer, values in seconds.items()}
+    for peer, values in per_peer.items():
+        median = statistics.median(values)
+        ratio = None if peer == ours or ours not in per_peer else statistics.median(per_peer[ours]) / median
+        result.append(Row(name, peer, dtype, batch, unit, median, values[0], values[-1], ratio,
+                          ceiling and median / (ceiling[peer] if isinstance(ceiling, dict) else ceiling)))
+    return result
+
+
+def matmul(dtype, size=4096):
+    """A function that multiplies two size x size matrices once, and its FLOPs."""
+    a, b = (tf.cast(tf.random.stateless_uniform([size, size], [seed, 0]), dtype) for seed in (1, 2))
+    product = tf.function(lambda: tf.matmul(a, b)[0, 0])
+    return lambda: product().numpy(), 2 * size ** 3
+
+
+def flops(table, classes, size, training):
+    """FLOPs an image: forward, or forward and backward less the first layer's input gradient."""
+    walked = [step.multiply_adds for step in rows.walk(rows.resolve(table, classes), size, size)]
+    forward = 2 * sum(walked)
+    return 3 * forward - 2 * walked[0] if training else forward
+
+
+def markdown(results, share_of='matrix product'):
+    """The rows as a Markdown table."""
+    lines = [f'| | peer | dtype | batch | median | lowest to highest | ours / peer | share of {share_of} |',
+             '|---|---|---|---|---|---|---|---|']
+    for row in results:
+        ratio = '' if row.ratio is None else f'{row.ratio:.2f}'
+        share = '' if row.share is None else f'{row.share:.2f}'
+        lines.append(f'| {row.name} | {row.peer} | {row.dtype} | {row.batch} | {row.median:.4g} {row.unit} | '
+                     f'{row.low:.4g} to {row.high:.4g} | {ratio} | {share} |')
+    return '\n'.join(lines)
+
+
+def machine():
+    """{what: value} of processor and versions."""
+    with open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:
+        names = [line.split(':')[1].strip() for line in file if line.startswith('model name')]
+    versions = {}
+    for package in ('tensorflow', 'tf_keras', 'tf_slim', 'torch', 'numpy', 'simplejpeg'):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {'processor': names[0] if names else platform.processor(), 'cores': os.cpu_count(),
+            'python': platform.python_version(), **versions}
+
+
+def report(results, path=None, share_of='matrix product'):
+    """Prints machine and table; writes both to path as JSON."""
+    facts = machine()
+    print(', '.join(f'{name} {value}' for name, value in facts.items() if value))
+    print(markdown(results, share_of))
+    if path:
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump({'machine': facts, 'rows': [dataclasses.asdict(row) for row in results]}, file, indent=1)
+
+
+def random_batch(batch, size, classes, seed=0):
+    """uint8 images [batch, size, size, 3] and int64 labels [batch]."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, [batch, size, size, 3], np.uint8), random.integers(0, classes, batch)
