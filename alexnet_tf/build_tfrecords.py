@@ -17,7 +17,7 @@ import shutil
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, json_files, shard_writer
+from alexnet_tf import command, json_files, shard_writer, untrusted
 from alexnet_tf.datasets import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.progress import Progress
 
@@ -44,6 +44,7 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     Raises: ValueError for wrong arguments, an unusable input_dir, an output_dir of other contents, and
       unreadable images (all are listed first).
     """
+    untrusted.check_writable(output_dir, 'output_dir')
     classes, images = list_images(input_dir)
     texts = read_texts(synset_names, classes)
     plan = {'images': _fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
@@ -67,7 +68,7 @@ def _finished(output_dir, plan):
     parts_dir = os.path.join(output_dir, PARTS_DIR)
     plan_path = os.path.join(parts_dir, 'plan.json')
     info = read_info(output_dir)
-    known = info['plan'] if info else json_files.read(plan_path)
+    known = info.get('plan', {}) if info else json_files.read(plan_path)
     if known not in (None, plan):
         raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
                          '--output_dir or delete it.')
@@ -128,8 +129,11 @@ def read_texts(path, classes):
         try:
             with open(path, encoding='utf-8') as file:
                 texts = dict(line.strip().split(None, 1) for line in file if len(line.split()) > 1)
-        except OSError as error:
-            raise ValueError(f'cannot read --synset_names={path}: {error.strerror}.') from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f'cannot read --synset_names={path}: {error}') from error
+        for name in texts:
+            if not texts[name].isprintable():
+                raise ValueError(f'{path} has control characters in {name!r} {texts[name]!r}; remove them.')
         missing = sorted(set(classes) - set(texts))
         if missing:
             raise ValueError(f"{path} has no line for {', '.join(missing[:5])}; needed is a line 'folder name' "
@@ -179,10 +183,18 @@ def _run(jobs, num_processes, log):
         while pending:
             done, _ = concurrent.futures.wait(pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                totals.add(pending.pop(future), future.result())
+                totals.add(pending.pop(future), _result(future))
             progress.update(counter.value)
     progress.finish()
     return totals
+
+
+def _result(future):
+    try:
+        return future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise ValueError('a process that writes records was ended from outside, for example for lack of memory; start '
+                         'again with the same flags, and a smaller --num_processes: what is done is kept.') from error
 
 
 class Totals:
@@ -204,7 +216,8 @@ class Totals:
         mean_rgb = mean_image.mean((0, 1))
         pixels = self.counts['train'] * mean_image[..., 0].size
         covariance = self.product_sum / pixels - np.outer(mean_rgb, mean_rgb)
-        return mean_image, mean_rgb, *np.linalg.eigh(covariance)
+        values, vectors = np.linalg.eigh(covariance)
+        return mean_image, mean_rgb, np.maximum(values, 0), vectors  # of grayscale images two are 0, give or take 1e-12
 
 
 def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):

@@ -174,6 +174,8 @@ def _complete(folder):
     if _has_manifests(folder):
         return [path for path in _all(folder) if os.path.exists(path + MANIFEST)]
     state, numbered = tf.train.latest_checkpoint(folder), _all(folder)
+    if state and os.path.realpath(os.path.dirname(state)) != os.path.realpath(folder):
+        state = None  # a file `checkpoint` that was copied, or made by others, can name any file anywhere
     return numbered if state is None else [path for path in numbered if path != state] + [state]
 
 

@@ -5,38 +5,62 @@ import sys
 import tensorflow as tf
 from absl import app, flags
 
-from alexnet_tf import stopping
+from alexnet_tf import stopping, untrusted
+
+LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
 
 
-def run(name, main, positional=None):
+def run(name, main, positional=None, may_be_empty=()):
     """Parses flags, calls main() and turns its errors into `name: sentence` and exit status 1.
 
-    positional: the flag that may also be given as a lone argument, without its name; None: there is none.
+    Args:
+      positional: the flag that may also be given as a lone argument, without its name; None: there is none.
+      may_be_empty: flags for which an empty text means something. For others it is an error: `--dataset_dir=$UNSET`
+        would train on the sample.
     """
-    def guarded(arguments):
-        sys.stdout.reconfigure(line_buffering=True)  # so that a log file shows progress
-        if positional and len(arguments) == 2 and not flags.FLAGS[positional].present:
-            flags.FLAGS[positional].value = arguments.pop()
+    untrusted.guard_terminal()
+    app.run(lambda arguments: guarded(name, main, arguments, positional, may_be_empty))
+
+
+def guarded(name, main, arguments, positional=None, may_be_empty=()):
+    """What `run` does once flags are parsed. arguments: the program's name and what is no flag."""
+    if positional and len(arguments) == 2 and not flags.FLAGS[positional].present:
+        flags.FLAGS[positional].value = arguments.pop()
+    try:
         if len(arguments) > 1:
             takes = f'one {positional} and flags' if positional else 'flags alone'
-            sys.exit(f'{name}: not understood: {" ".join(arguments[1:])}; it takes {takes}, as --flag=value '
-                     '(--noflag for a false one).')
-        infinite = [name for name in flags.FLAGS if isinstance(flags.FLAGS[name].value, float)
-                    and not math.isfinite(flags.FLAGS[name].value)]
-        if infinite:
-            sys.exit(f'{name}: --{infinite[0]}={flags.FLAGS[infinite[0]].value}; it must be a finite number.')
-        try:
-            main()
-        except (ValueError, OSError) as error:
-            sys.exit(f'{name}: {error}')
-        except tf.errors.ResourceExhaustedError as error:
-            sys.exit(f'{name}: out of memory or disk space; lower --batch_size or free space. {error.message}')
-        except tf.errors.OpError as error:
-            sys.exit(f'{name}: {error.message}')
-        except stopping.Stopped as stopped:
-            print(f'{name}: {stopped}', file=sys.stderr)
-            sys.exit(128 + stopped.number)
-        except KeyboardInterrupt:
-            print(f'{name}: interrupted; the same command goes on from what is saved.', file=sys.stderr)
-            sys.exit(130)
-    app.run(guarded)
+            raise ValueError(f'not understood: {" ".join(arguments[1:])}; it takes {takes}, as --flag=value (--noflag '
+                             'for a false one).')
+        check_values(may_be_empty)
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f'{name}: {untrusted.printable(str(error))}')
+    except MemoryError as error:
+        sys.exit(f'{name}: out of memory; lower --batch_size or free memory. {untrusted.printable(str(error))}')
+    except tf.errors.ResourceExhaustedError as error:
+        sys.exit(f'{name}: out of memory or disk space; lower --batch_size or free space. {_in_one_line(error)}')
+    except tf.errors.OpError as error:
+        sys.exit(f'{name}: {_in_one_line(error)}')
+    except stopping.Stopped as stopped:
+        print(f'{name}: {untrusted.printable(str(stopped))}', file=sys.stderr)
+        sys.exit(128 + stopped.number)
+    except KeyboardInterrupt:
+        print(f'{name}: interrupted; the same command goes on from what is saved.', file=sys.stderr)
+        sys.exit(130)
+
+
+def check_values(may_be_empty=()):
+    """Refuses values that no flag can mean. Raises ValueError naming the flag."""
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if isinstance(flag.value, float) and not math.isfinite(flag.value):
+            raise ValueError(f'--{name}={flag.value}; it must be a finite number.')
+        unbounded = getattr(flag.parser, 'upper_bound', LARGEST) is None
+        if type(flag.value) is int and unbounded and abs(flag.value) > LARGEST:
+            raise ValueError(f'--{name}={flag.value}; it must be at most {LARGEST}.')
+        if flag.present and flag.value == '' and name not in may_be_empty:
+            raise ValueError(f'--{name}= is empty; give a value, or leave the flag out.')
+
+
+def _in_one_line(error):
+    return untrusted.printable(' '.join(error.message.split()))

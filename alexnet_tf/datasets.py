@@ -10,7 +10,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import json_files, records
+from alexnet_tf import json_files, records, untrusted
 
 INFO_FILE = 'dataset_info.json'
 BACKGROUND = 'background'  # the name of slim's class 0
@@ -18,6 +18,19 @@ PARTS_DIR = 'parts'  # of build_tfrecords: statistics of finished shards, until 
 SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
 _CHECKED_BYTES = 1 << 30  # up to so much is read through before the first step; of more,
 _CHECKED = 4096  # so many records, the first ones of every shard
+_MAX_LABEL = 1_000_000
+_RULES = {  # of the fields in dataset_info.json, which may come from anybody; see untrusted.check_fields
+    'counts': (lambda counts: isinstance(counts, dict) and all(map(untrusted.is_count, counts.values())),
+               'an object of numbers', True),
+    'class_names': (untrusted.are_names, 'a list of names', True),
+    'label_base': (lambda base: untrusted.is_count(base) and base < _MAX_LABEL, 'the first label', True),
+    'mean_rgb': (untrusted.is_rgb, 'three numbers', False),
+    'mean_image': (untrusted.is_file_name, 'the name of a file beside it', False),
+    'rgb_covariance_eigenvalues': (lambda values: untrusted.is_rgb(values) and min(values) > -1e-6,
+                                   'three variances', False),
+    'rgb_covariance_eigenvectors': (lambda rows: isinstance(rows, list) and len(rows) == 3
+                                    and all(map(untrusted.is_rgb, rows)), 'three rows of three numbers', False),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +89,7 @@ def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None)
 
     Raises: ValueError with the file, the record and what to do, for all that does not fit.
     """
-    if not os.path.isdir(folder):
-        raise ValueError(f'the dataset folder {folder!r} does not exist; give one with TFRecord shards, or '
-                         'make one: python -m alexnet_tf.build_tfrecords.')
+    check_folder(folder)
     tfds_folder = _tfds_folder(folder)
     if tfds_folder:
         dataset = _open_tfds(tfds_folder, split, labels_offset)
@@ -87,6 +98,13 @@ def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None)
     for position in _spread(dataset.index):
         dataset.example(position)
     return dataset
+
+
+def check_folder(folder):
+    """Raises ValueError when there is no such folder."""
+    if not os.path.isdir(folder):
+        raise ValueError(f'the dataset folder {folder!r} does not exist; give one with TFRecord shards, or '
+                         'make one: python -m alexnet_tf.build_tfrecords.')
 
 
 def _open_shards(folder, split, labels_offset, default_num_classes):
@@ -134,13 +152,20 @@ def _shards(folder, split):
     if missing:
         raise ValueError(f'{folder} lacks {len(missing)} of {int(total)} shards: {", ".join(missing[:3])}'
                          f'{" …" if len(missing) > 3 else ""}.')
-    return [os.path.join(parent, name) for name in names]
+    paths = [os.path.join(parent, name) for name in names]
+    for path in paths:
+        untrusted.check_regular(path)
+    return paths
 
 
 def read_info(folder):
-    """What build_tfrecords wrote about a folder, or None."""
-    info = json_files.read(os.path.join(folder, INFO_FILE))
-    return info if info and info.get('format') == 'slim' else None  # tensorflow-datasets has a file of this name
+    """What build_tfrecords wrote about a folder, or None. Raises ValueError for a damaged description."""
+    path = os.path.join(folder, INFO_FILE)
+    info = json_files.read(path)
+    if not info or info.get('format') != 'slim':
+        return None  # tensorflow-datasets has a file of this name
+    untrusted.check_fields(info, _RULES, path)
+    return info
 
 
 def _described_labels(folder, info):
@@ -151,12 +176,11 @@ def _described_labels(folder, info):
     if not os.path.exists(path):
         return None, None
     labels = {}
-    with open(path, encoding='utf-8') as file:
-        for line in file.read().splitlines():
-            label, separator, name = line.partition(':')
-            if not separator or not label.strip().isdigit() or int(label) in labels:
-                raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
-            labels[int(label)] = name.strip()
+    for line in untrusted.read_text(path).splitlines():
+        label, separator, name = line.partition(':')
+        if not separator or not re.fullmatch(r'\s*\d{1,6}\s*', label) or int(label) in labels:
+            raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
+        labels[int(label)] = name.strip()
     if labels.get(0) == BACKGROUND:
         del labels[0]
     base = min(labels, default=0)
@@ -220,7 +244,12 @@ def _tfds_folder(folder):
 
 def _open_tfds(folder, split, labels_offset):
     import tensorflow_datasets as tfds  # here, since only these folders need it
-    builder = tfds.builder_from_directory(folder)
+    _check_features(folder)
+    try:
+        builder = tfds.builder_from_directory(folder)
+    except Exception as error:  # it does not say what it raises for a damaged description
+        raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
+                         f'{error}); prepare it again.') from error
     if split not in builder.info.splits:
         raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}.')
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
@@ -229,13 +258,33 @@ def _open_tfds(folder, split, labels_offset):
     features = builder.info.features
     image_key, label_key = _supervised(builder.info, tfds.features, folder)
     split_info = builder.info.splits[split]
-    index = records.index_files([os.fspath(path) for path in split_info.filepaths])
+    if not split_info.num_examples:
+        raise ValueError(f'{folder} has no examples in its split {split!r}; choose another split.')
+    paths = [os.path.join(folder, os.path.basename(path)) for path in split_info.filepaths]
+    for path in paths:
+        untrusted.check_regular(path)
+    index = records.index_files(paths)
     if len(index) != split_info.num_examples:
         raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
                          f'{split_info.num_examples}; shards are missing or were exchanged.')
     offset = labels_offset or 0
     return Dataset(folder, split, index, image_key, label_key, offset,
                    tuple(features[label_key].names)[max(offset, 0):], {})
+
+
+def _check_features(folder):
+    """Refuses a features.json that names classes from elsewhere: tensorflow-datasets imports what is named there."""
+    waiting = [json_files.read(os.path.join(folder, 'features.json'))]
+    while waiting:
+        held = waiting.pop()
+        for key, value in held.items() if isinstance(held, dict) else enumerate(held):
+            if isinstance(value, dict | list):
+                waiting.append(value)
+            elif (key in ('pythonClassName', 'python_class_name', 'type')
+                  and not str(value).startswith('tensorflow_datasets.')):
+                raise ValueError(f'{folder}: features.json asks for the Python class {value!r}, which is not of '
+                                 'tensorflow-datasets; naming it would import its module. Nothing of it was run; get '
+                                 'the data from a source that you trust.')
 
 
 def _supervised(info, kinds, folder):

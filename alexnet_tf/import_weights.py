@@ -21,7 +21,16 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import numpy as np
 from absl import flags
 
-from alexnet_tf import checkpoints, command, inference, models, weight_files, weight_protos, weights_npz
+from alexnet_tf import (
+    checkpoints,
+    command,
+    inference,
+    models,
+    untrusted,
+    weight_files,
+    weight_protos,
+    weights_npz,
+)
 from nets import alexnet, rows
 from nets import checkpoints as named
 
@@ -59,6 +68,9 @@ def read(path, class_names=None, variant='paper'):
     with open(path, 'rb') as file:
         start = file.read(8)
     with _errors_name(path):
+        if os.path.getsize(path) > weight_files.MAX_BYTES:
+            raise ValueError(f'it has {os.path.getsize(path):,} bytes; more than {weight_files.MAX_BYTES:,} are not '
+                             'read (AlexNet has 250 million).')
         if start.startswith(_NPY):
             return _from_caffe(weight_files.read_npy(path), 'hwio', path, class_names, '.npy')
         if start.startswith(_ZIP):
@@ -286,6 +298,7 @@ def check_output(folder):
     """Raises ValueError for a folder that holds a checkpoint or a model.json already, or is a file."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f'--output_dir={folder} is a file; give a folder.')
+    untrusted.check_writable(folder, 'output_dir')
     taken = checkpoints.find(folder) or os.path.join(folder, models.MODEL_FILE)
     if os.path.exists(taken) or os.path.exists(taken + '.index'):
         raise ValueError(f'--output_dir={folder} holds {os.path.basename(taken)} already; choose another folder.')

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tf_keras
 
-from alexnet_tf import checkpoints, models, preprocessing
+from alexnet_tf import checkpoints, models, preprocessing, untrusted
 from alexnet_tf.datasets import BACKGROUND
 from nets import alexnet, nets_factory
 from nets import checkpoints as named
@@ -27,7 +27,7 @@ class Loaded:
 
 
 def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None, mean_rgb=None, image_size=None,
-         dtype=None):
+         dtype=None, reuse=None):
     """Loads a checkpoint of this project, or of slim by its variables' names.
 
     Args:
@@ -36,9 +36,13 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
         them. class_names None: numbers. mean_rgb None: ImageNet's.
       image_size: pixels; None: the size of training.
       dtype: Keras policy; None: float32.
+      reuse: a Loaded of the same dtype, whose model gets the weights if it is of the same network; building one for
+        every checkpoint of a run would fill the memory.
 
     Raises: ValueError when there is no checkpoint, or it is of another network.
     """
+    if model_name:
+        nets_factory.check_name(model_name)
     checkpoint = checkpoints.find_intact(checkpoint_path)
     if not checkpoint:
         raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; train one with '
@@ -56,8 +60,10 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
             raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
                              f'be evaluated at {image_size}.')
         spec = dataclasses.replace(spec, image_size=image_size)
+    same = reuse and reuse.spec == spec and np.array_equal(reuse.mean, mean)
     # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
-    model = models.build(spec, dtype='bfloat16' if dtype == 'mixed_bfloat16' else dtype)
+    dtype = 'bfloat16' if dtype == 'mixed_bfloat16' else dtype
+    model = reuse.model if same else models.build(spec, dtype=dtype)
     named.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 
@@ -66,7 +72,6 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     if not model_name:
         raise ValueError(f'there is no {models.MODEL_FILE} beside {checkpoint}; say which network it is of with '
                          f'--model_name ({", ".join(sorted(nets_factory.networks_map))}).')
-    nets_factory.check_name(model_name)
     shapes = named.read(checkpoint).get_variable_to_shape_map()
     biases = f'{model_name}/fc8/biases'
     if biases not in shapes:
@@ -79,6 +84,6 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
     size = alexnet.IMAGE_SIZES[variant]
     print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are the variant {variant}, {size} pixels, mean RGB '
-          f'{mean} and the {classes} classes {", ".join(names[:3])} …')
+          f'{mean} and the {classes} classes {untrusted.printable(", ".join(names[:3]))} …')
     return models.Spec(model_name, size, names, mean, 0 if names[0] == BACKGROUND else None, variant,
                        0.5 if alexnet.has_unscaled_dropout(variant) else None)

@@ -2,6 +2,8 @@
 import json
 import os
 
+from alexnet_tf import untrusted
+
 
 def write(path, content):
     """Writes content to path by way of a temporary name, and makes the folder. Raises OSError."""
@@ -35,11 +37,12 @@ def read(path):
     Raises: ValueError for a file that is damaged or holds something else.
     """
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
+        text = untrusted.read_text(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:  # RecursionError: of thousands of brackets
         raise ValueError(f'cannot read {path}: {error}. Restore or remove it.') from error
     if not isinstance(content, dict):
         raise ValueError(f'cannot read {path}: it holds a {type(content).__name__}, not an object {{…}}. Restore or '

@@ -5,10 +5,21 @@ import os
 import numpy as np
 import tf_keras
 
-from alexnet_tf import json_files, preprocessing
-from nets import nets_factory
+from alexnet_tf import json_files, preprocessing, untrusted
+from nets import alexnet, nets_factory, rows
 
 MODEL_FILE = 'model.json'
+_RULES = {  # of the fields in model.json, which may come from anybody; see untrusted.check_fields
+    'model_name': (lambda name: isinstance(name, str), 'the name of a network', True),
+    'image_size': (lambda size: untrusted.is_count(size) and size > 0, 'a number of pixels', True),
+    'class_names': (untrusted.are_names, 'a list of names', True),
+    'mean': (lambda mean: untrusted.is_rgb(mean) or untrusted.is_file_name(mean),
+             'three numbers or the name of a file beside it', True),
+    'labels_offset': (lambda offset: offset is None or untrusted.is_count(offset), 'a whole number or null', False),
+    'variant': (lambda variant: isinstance(variant, str), 'the name of a variant', False),
+    'unscaled_dropout': (lambda kept: kept is None or untrusted.is_number(kept) and 0 < kept <= 1,
+                         'a share above 0 and at most 1, or null', False),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +57,7 @@ def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_
             raise ValueError(f'{spec.model_name} has no variants, initial values of theirs, towers or original form of '
                              'dropout; these are of --model_name=alexnet.')
         options = {}
+    _check_image_size(spec)
     if hidden_bias is not None:
         options['hidden_bias'] = hidden_bias
     return nets_factory.models_map[spec.model_name](
@@ -53,15 +65,29 @@ def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_
         dropout_keep_prob=spec.unscaled_dropout or dropout_keep_prob, name=spec.model_name, **options)
 
 
+def _check_image_size(spec):
+    table = alexnet.variant_table(spec.variant) if spec.model_name == 'alexnet' else alexnet.ALEXNET_V2
+    *_, last = rows.walk(rows.resolve(table, spec.num_classes), spec.image_size, spec.image_size)
+    if last.shape[:2] != (1, 1):
+        raise ValueError(f'images of {spec.image_size} pixels are too large for {spec.model_name}: they would give '
+                         f'{last.shape[0]} x {last.shape[1]} answers each; its size is '
+                         f'{alexnet.IMAGE_SIZES[spec.variant]} (--train_image_size, --eval_image_size).')
+
+
 def load_mean(spec, folder):
     """float32 [3] or [side, side, 3]: the mean that a Spec names, from `folder` if it is a file."""
     if not isinstance(spec.mean, str):
         return np.array(spec.mean, np.float32)
     path = os.path.join(folder, spec.mean)
+    untrusted.check_regular(path)
     try:
-        mean = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:  # EOFError: an empty file
+        with open(path, 'rb') as file:
+            mean = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # NumPy's parser of headers raises nearly anything
         raise ValueError(f'cannot read the mean image {path}: {error}') from error
+    if mean.dtype.kind not in 'fiu' or not np.isfinite(mean).all():
+        raise ValueError(f'the mean image {path} is of type {mean.dtype}, or not finite; it must hold grey levels. Use '
+                         '--mean=rgb.')
     side = preprocessing.square_side(spec.image_size)
     if mean.shape != (side, side, 3):
         raise ValueError(f'the mean image {path} has shape {mean.shape}; for {spec.image_size}-pixel images it '
@@ -80,11 +106,18 @@ def read_spec(folder):
     fields = json_files.read(path)
     if fields is None:
         return None
-    try:
-        mean = fields['mean'] if isinstance(fields['mean'], str) else tuple(fields['mean'])
-        return Spec(**fields | {'class_names': tuple(fields['class_names']), 'mean': mean})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'cannot read {path}: {error}') from error
+    return spec_of(fields, path)
+
+
+def spec_of(fields, path):
+    """The Spec of a dictionary from JSON. path: where it stands, for messages. Raises: ValueError."""
+    untrusted.check_fields(fields, _RULES, path)
+    unknown = set(fields) - set(_RULES)
+    if unknown:
+        raise ValueError(f'cannot read {path}: {", ".join(sorted(unknown))} is not known here; it is of another '
+                         'version or another program.')
+    mean = fields['mean'] if isinstance(fields['mean'], str) else tuple(fields['mean'])
+    return Spec(**fields | {'class_names': tuple(fields['class_names']), 'mean': mean})
 
 
 def set_seed(seed):

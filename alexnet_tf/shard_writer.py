@@ -4,11 +4,12 @@ import dataclasses
 import multiprocessing
 import os
 import threading
+import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import preprocessing
+from alexnet_tf import preprocessing, untrusted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,7 @@ def read_image(path, resize_shorter_side, quality):
 
     The file's own bytes where they are an RGB JPEG that need not shrink.
     """
+    untrusted.check_regular(path)
     with open(path, 'rb') as file:
         encoded = file.read()
     if not encoded:
@@ -115,7 +117,7 @@ def read_part(shard):
     """The Part of a shard that an earlier run finished, or None."""
     if not os.path.exists(shard.path):
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError), np.load(shard.part) as stored:
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(shard.part) as stored:
         if stored['sizes'].tolist() != _sizes(shard):  # an image was replaced
             return None
         return Part(int(stored['written']), [tuple(pair) for pair in stored['unreadable'].tolist()],

@@ -41,6 +41,8 @@ def read_npz(path):
         if total > MAX_BYTES:
             raise ValueError(f'unpacked it would have {total:,} bytes; more than {MAX_BYTES:,} are not read.')
         other = [member.filename for member in members if not member.filename.endswith('.npy')]
+        if len({member.filename for member in members}) < len(members):
+            raise ValueError('it is a zip archive that holds one name twice; it is damaged.')
         if other or not members:
             raise ValueError(f'it is a zip archive that holds {", ".join(other[:3]) or "nothing"}, and not only NumPy '
                              'arrays; expected is an .npz file.')

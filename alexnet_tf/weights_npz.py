@@ -60,11 +60,12 @@ def parse(arrays):
         raise ValueError(f'its format is {found!r}; this program reads {FORMAT!r}.')
     try:
         fields = json.loads(stored)
-        mean = MEAN_IMAGE_FILE if isinstance(fields['mean'], str) else tuple(map(float, fields['mean']))
-        spec = models.Spec(**fields | {'class_names': tuple(map(str, fields['class_names'])), 'mean': mean,
-                                       'image_size': int(fields['image_size'])})
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'its model_json is not the description of a network: {error!r}') from error
+        if not isinstance(fields, dict):
+            raise ValueError(f'it holds a {type(fields).__name__}, not an object {{…}}')
+        spec = models.spec_of(fields | {'mean': MEAN_IMAGE_FILE} if isinstance(fields.get('mean'), str) else fields,
+                              'model_json')
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'its model_json is not the description of a network: {error}') from error
     return spec, _mean(spec, arrays), arrays
 
 

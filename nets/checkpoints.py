@@ -104,6 +104,10 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
         raise ValueError(f'shapes in the checkpoint {path} differ: {"; ".join(wrong)}. For other classes '
                          'exclude the scope of fc8.')
     loaded = sorted(set(wanted) & set(shapes))
+    types = reader.get_variable_to_dtype_map()
+    other = [f'{name} {types[name].name}' for name in loaded if types[name].is_floating != _is_floating(wanted[name])]
+    if other:  # assigning would round them, or leave out an imaginary part, without a word
+        raise ValueError(f'the checkpoint {path} holds numbers of another kind: {", ".join(other)}.')
     if not loaded:
         raise ValueError(f'nothing to load from the checkpoint {path}: no name of the network is in it.')
     for name in loaded:
@@ -111,9 +115,14 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
             value = reader.get_tensor(name)
             rounded = getattr(wanted[name], 'dtype', None) == tf.bfloat16
             wanted[name].assign(tf.cast(value, tf.bfloat16) if rounded else value)
-        except (tf.errors.OpError, IndexError) as error:  # IndexError: the data file is cut off
+        except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:
+            # IndexError: the data file is cut off; TypeError, ValueError: it holds text or whole numbers there
             raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     return loaded, sorted(set(variables) - set(loaded))
+
+
+def _is_floating(variable):
+    return getattr(variable, 'parts', [variable])[0].dtype.is_floating
 
 
 def in_scope(name, scope):
