@@ -3,6 +3,8 @@
     python eval_image_classifier.py --checkpoint_path=runs/one --dataset_dir=records --views=10
     python eval_image_classifier.py --checkpoint_path=runs/one,runs/two --dataset_dir=records
 """
+import glob
+import itertools
 import os
 import time
 
@@ -16,6 +18,7 @@ from alexnet_tf import (
     checkpoints,
     command,
     data,
+    datasets,
     evaluation,
     inference,
     json_files,
@@ -23,6 +26,7 @@ from alexnet_tf import (
     precision,
     preprocessing,
     slim_flags,
+    untrusted,
 )
 
 FLAGS = flags.FLAGS
@@ -52,18 +56,41 @@ def define_flags():
     slim_flags.define_refused(slim_flags.EVAL)
 
 
-def evaluate_once(checkpoint_paths):
-    """Loads, scores, prints and writes."""
+def check_places(checkpoint_paths):
+    """Refuses, before anything is scored, what could not be read or written after it."""
+    datasets.check_folder(FLAGS.dataset_dir or data.SAMPLE_DIR)
+    if '' in checkpoint_paths:
+        raise ValueError(f'--checkpoint_path={FLAGS.checkpoint_path} has an empty entry; remove the comma.')
+    if len(checkpoint_paths) > 1 and not FLAGS.eval_dir and not FLAGS.wait_for_checkpoints:
+        raise ValueError(f'--checkpoint_path names {len(checkpoint_paths)} networks; say with --eval_dir where their '
+                         'common result goes.')
+    if FLAGS.eval_dir:
+        untrusted.check_writable(FLAGS.eval_dir, 'eval_dir')
+    if FLAGS.scores_file:
+        if os.path.isdir(FLAGS.scores_file):
+            raise ValueError(f'--scores_file={FLAGS.scores_file} is a folder; give the name of a file, as scores.npz.')
+        untrusted.check_writable(os.path.dirname(FLAGS.scores_file) or '.', 'scores_file')
+        os.makedirs(os.path.dirname(FLAGS.scores_file) or '.', exist_ok=True)
+
+
+def evaluate_once(checkpoint_paths, before=((), None)):
+    """Loads, scores, prints and writes.
+
+    Args:
+      before: what this function returned for checkpoints before; their models then get the new weights.
+
+    Returns: (the networks, as inference.Loaded, the step that scores with them).
+    """
     policy, reason = precision.choose(FLAGS.precision)
     folder = FLAGS.dataset_dir or data.SAMPLE_DIR
     info = data.read_info(folder) or {}
-    if len(checkpoint_paths) > 1 and not FLAGS.eval_dir:
-        raise ValueError(f'--checkpoint_path names {len(checkpoint_paths)} networks; say with --eval_dir where their '
-                         'common result goes.')
     networks = [inference.load(path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
-                               mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
-                for path in checkpoint_paths]
+                               mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy,
+                               reuse=reuse)
+                for path, reuse in itertools.zip_longest(checkpoint_paths, before[0])]
     check_together(networks)
+    if not FLAGS.eval_dir:
+        untrusted.check_writable(result_dir(networks), 'eval_dir')
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         labels_offset=labels_offset(networks[0]))
@@ -73,8 +100,10 @@ def evaluate_once(checkpoint_paths):
               f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
     batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
-    step = evaluation.make_eval_step([(loaded.model, loaded.mean, loaded.spec.image_size) for loaded in networks],
-                                     num_views=int(FLAGS.views))
+    step = before[1]
+    if [loaded.model for loaded in networks] != [loaded.model for loaded in before[0]]:  # traced once for each model
+        step = evaluation.make_eval_step([(loaded.model, loaded.mean, loaded.spec.image_size) for loaded in networks],
+                                         num_views=int(FLAGS.views))
     limit = FLAGS.max_num_batches
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
     result, scores, labels = evaluation.evaluate(
@@ -82,6 +111,7 @@ def evaluate_once(checkpoint_paths):
     write_results(networks, result)
     if FLAGS.scores_file:
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
+    return networks, step
 
 
 def check_together(networks):
@@ -114,11 +144,14 @@ def check_classes(loaded, dataset):
               'are taken by number.')
 
 
+def result_dir(networks):
+    return FLAGS.eval_dir or os.path.join(os.path.dirname(networks[0].checkpoint), 'eval')
+
+
 def write_results(networks, result):
     print(f'eval/Accuracy[{result.accuracy:.5g}]')
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
-    first = networks[0]
-    eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(first.checkpoint), 'eval')
+    first, eval_dir = networks[0], result_dir(networks)
     path = os.path.join(eval_dir, 'eval_results.json')
     json_files.write(path, {
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': first.step,
@@ -133,7 +166,7 @@ def write_results(networks, result):
 
 def follow():
     """Scores the newest checkpoint whenever there is a new one, until none has come for wait_timeout_secs."""
-    done, since = None, time.monotonic()
+    done, since, before = None, time.monotonic(), ((), None)
     while True:
         latest = checkpoints.find(FLAGS.checkpoint_path)
         if latest in (None, done):
@@ -142,17 +175,27 @@ def follow():
             time.sleep(min(10, FLAGS.wait_timeout_secs))
             continue
         try:
-            evaluate_once([latest])
+            before = evaluate_once([latest], before)
         except ValueError:
-            if checkpoints.find(latest):
+            if stays(latest):
                 raise
             print(f'{latest} was removed by the training run while it was read; going on with the next.')
         done, since = latest, time.monotonic()
     print(f'No new checkpoint in {FLAGS.checkpoint_path} for {FLAGS.wait_timeout_secs:g} s.')
 
 
+def stays(checkpoint):
+    """Whether a checkpoint is still there a moment later: training removes its files one after the other."""
+    for _ in range(20):
+        if not checkpoints.find(checkpoint) or not glob.glob(glob.escape(checkpoint) + '.data-*'):
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def main():
     paths = FLAGS.checkpoint_path.split(',')
+    check_places(paths)
     if not FLAGS.wait_for_checkpoints:
         evaluate_once(paths)
     elif len(paths) == 1:
