@@ -9,11 +9,11 @@ import functools
 import math
 import os
 import shlex
-import shutil
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
+import numpy as np
 from absl import flags
 
 from alexnet_tf import (
@@ -34,13 +34,17 @@ from alexnet_tf import (
     slim_flags,
     stopping,
     training,
+    untrusted,
 )
 from nets import alexnet
+from nets import checkpoints as named
 
 FLAGS = flags.FLAGS
 # What the sample's 2,000 small photographs want; flags that are given go before.
 SAMPLE_DEFAULTS = {'batch_size': 32, 'num_epochs': 5.0, 'learning_rate_decay_type': 'piecewise',
                    'decay_epochs': ['4'], 'dropout_keep_prob': 0.8, 'color_noise': 0.0}
+
+MAY_BE_EMPTY = ('validation_split_name',)
 
 
 def define_flags():
@@ -86,7 +90,7 @@ def define_flags():
     f.DEFINE_float('label_smoothing', 0.0, 'Share of the target spread over all classes.', 0, 1)
     f.DEFINE_enum('optimizer', 'momentum', optimizers.NAMES, 'Optimizer.')
     for name, default in OPTIMIZER_FLAGS.items():
-        f.DEFINE_float(name, default, 'See alexnet_tf/optimizers.py.')
+        f.DEFINE_float(name, default, 'See alexnet_tf/optimizers.py.', *OPTIMIZER_BOUNDS.get(name, (0, None)))
     f.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.', lower_bound=0)
     f.DEFINE_float('bias_learning_rate_factor', 1.0, "Biases' rate, in rates of weights.", lower_bound=0)
     f.DEFINE_list('learning_rate_steps', [], 'Of steps: epoch:rate or epoch:target=rate, as '
@@ -119,11 +123,13 @@ OPTIMIZER_FLAGS = {
     'adam_beta2': 0.999, 'opt_epsilon': 1.0, 'ftrl_learning_rate_power': -0.5,
     'ftrl_initial_accumulator_value': 0.1, 'ftrl_l1': 0.0, 'ftrl_l2': 0.0, 'rmsprop_momentum': 0.9,
     'rmsprop_decay': 0.9}
+OPTIMIZER_BOUNDS = {'ftrl_learning_rate_power': (None, 0)} | dict.fromkeys(
+    ('momentum', 'adadelta_rho', 'adam_beta1', 'adam_beta2', 'rmsprop_momentum', 'rmsprop_decay'), (0, 1))
 
 
 def are_numbers(values):
     try:
-        return all(float(value) >= 0 for value in values)
+        return all(0 <= float(value) < math.inf for value in values)
     except ValueError:
         return False
 
@@ -155,6 +161,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
         plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
         state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
                                own_rates=bool(FLAGS.learning_rate_steps) or FLAGS.bias_learning_rate_factor != 1)
+        check_scopes(state)
         start_step = training.restore(
             state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
@@ -255,6 +262,7 @@ def check_flags():
                              '--learning_rate_steps, as 0:0.001.')
     if FLAGS['color_noise_kind'].present and not FLAGS.color_noise:
         raise ValueError(f'--color_noise_kind={FLAGS.color_noise_kind} has no effect with --color_noise=0.')
+    untrusted.check_writable(FLAGS.train_dir, 'train_dir')
     preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
         raise ValueError('--bias_learning_rate_factor has no effect with --learning_rate_decay_type=steps; give biases '
@@ -273,12 +281,21 @@ def described_flags(policy, dataset):
     return values | {'precision': policy.replace('mixed_', ''), 'dataset': same_run.describe(dataset)}
 
 
+def check_scopes(state):
+    """Refuses scopes that name no variable: they would have no effect."""
+    for flag in ('checkpoint_exclude_scopes', 'trainable_scopes'):
+        for scope in FLAGS[flag].value:
+            if not any(named.in_scope(name, scope) for name in state.weights):
+                raise ValueError(f'--{flag} has {scope!r}, which fits no variable; there are '
+                                 f'{", ".join(sorted(state.weights))}.')
+
+
 def write_description(spec, dataset, flag_values):
     """model.json and the mean image, if there is one, beside the checkpoints; the flags."""
     for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
         models.write_spec(spec, folder)
         if isinstance(spec.mean, str) and not os.path.exists(os.path.join(folder, spec.mean)):
-            shutil.copyfile(os.path.join(dataset.folder, spec.mean), os.path.join(folder, spec.mean))
+            np.save(os.path.join(folder, spec.mean), models.load_mean(spec, dataset.folder))  # checked: no mere copy
     json_files.write(os.path.join(FLAGS.train_dir, same_run.FLAGS_FILE), flag_values)
 
 
@@ -356,4 +373,4 @@ def main():
 
 if __name__ == '__main__':
     define_flags()
-    command.run('train_image_classifier', main)
+    command.run('train_image_classifier', main, may_be_empty=MAY_BE_EMPTY)

@@ -29,6 +29,7 @@ from alexnet_tf import (
     preprocessing,
     schedules,
     training,
+    untrusted,
 )
 from nets import alexnet, rows
 
@@ -193,6 +194,7 @@ def draw(results, path):
 
 
 def main():
+    untrusted.check_writable(FLAGS.output_dir, 'output_dir')
     seeds = [int(seed) for seed in FLAGS.seeds]
     dataset = data.open_dataset(FLAGS.dataset_dir, 'train')
     validation = data.open_dataset(FLAGS.dataset_dir, 'validation')
@@ -204,6 +206,7 @@ def main():
         known = {'settings': settings, 'results': []}
     if known.get('settings') != settings:
         raise ValueError(f'{path} is of other settings: {known.get("settings")}; choose another --output_dir.')
+    untrusted.check_fields(known, {'results': (lambda rows: isinstance(rows, list), 'a list of runs', True)}, path)
     results = known['results']
     chosen = [variant for variant in variants(FLAGS.width) if not FLAGS.only or variant.name in FLAGS.only]
     unknown = set(FLAGS.only) - {variant.name for variant in chosen}
@@ -238,8 +241,9 @@ def _define_flags():
     flags.DEFINE_float('learning_rate', 0.01, 'Divided by 10 after 70 % and 90 % of the epochs.', lower_bound=0)
     flags.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
     flags.DEFINE_list('only', [], 'Names of variants, as alexnet,tanh; default: all.')
-    flags.register_validator('seeds', lambda seeds: seeds and all(seed.isdigit() for seed in seeds),
-                             message='must be numbers, as 0,1')
+    flags.register_validator('seeds', lambda seeds: seeds and all(
+        seed.isdecimal() and len(seed) < 11 and int(seed) < 2 ** 32 for seed in seeds),
+        message='must be numbers from 0 to 4294967295, as 0,1')
 
 
 if __name__ == '__main__':

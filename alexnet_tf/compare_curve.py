@@ -15,10 +15,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, json_files, models
+from alexnet_tf import command, json_files, models, untrusted
 from alexnet_tf.metrics import METRICS_FILE
 
 FLAGS = flags.FLAGS
+MAY_BE_EMPTY = ('output',)
 IMAGENET_IMAGES = 1_281_167  # training images of ILSVRC-2012
 CHANCE = 0.1  # %, of 1000 classes
 
@@ -211,7 +212,10 @@ def draw(points, path):
     axes.grid(alpha=0.3)
     axes.legend(loc='lower right')
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    axes.figure.savefig(path)
+    try:
+        axes.figure.savefig(path)
+    except ValueError as error:
+        raise ValueError(f'cannot draw --output={path}: {error}') from error
     return True
 
 
@@ -223,12 +227,16 @@ def compare(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None, output=
 
     Raises: ValueError as `read_run` and `draw`.
     """
+    path = os.path.join(train_dir, 'curve.png') if output is None else output
+    if path and (os.path.isdir(path) or not os.path.splitext(path)[1]):
+        raise ValueError(f'--output={path} must be the name of a picture, as curve.png or curve.svg.')
+    if output:
+        untrusted.check_writable(os.path.dirname(path) or '.', 'output')
     points, cuts = read_run(train_dir, num_examples=num_examples, batch_size=batch_size)
     for line in (*table(points), describe_cuts(cuts), judgement(points, cuts)):
         log(line)
     log(f'The program of 2012 ended at epoch {PROGRAM_END} with {PROGRAM_TEN_VIEWS} % by ten views '
         f'(eval_image_classifier.py --views=10), about {PROGRAM_CENTRE:.1f} % by the centre alone, as validated here.')
-    path = os.path.join(train_dir, 'curve.png') if output is None else output
     if path:
         log(f'The curve is in {path}.' if draw(points, path) else
             'No picture: matplotlib is not installed; pip install matplotlib')
@@ -247,4 +255,4 @@ def main():
 
 if __name__ == '__main__':
     _define_flags()
-    command.run('compare_curve', main, positional='train_dir')
+    command.run('compare_curve', main, positional='train_dir', may_be_empty=MAY_BE_EMPTY)

@@ -10,7 +10,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags, logging
 
-from alexnet_tf import command, inference, preprocessing, weights_npz
+from alexnet_tf import command, inference, preprocessing, untrusted, weights_npz
 
 FLAGS = flags.FLAGS
 
@@ -79,6 +79,7 @@ def _define_flags():
 def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
+    untrusted.check_writable(FLAGS.output_dir, 'output_dir')
     loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
     if FLAGS.to == 'npz':
         check_empty(FLAGS.output_dir)

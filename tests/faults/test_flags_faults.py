@@ -1,0 +1,185 @@
+"""Every wrong value of every flag of every command ends in one sentence and exit status 1 or 2, without a traceback.
+
+Numbers, choices and booleans get wrong values from their own definitions. A text or list has none there, so a new one
+fails the test until it stands in WRONG, with wrong values or with the reason why there are none.
+"""
+import concurrent.futures
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+
+from alexnet_tf import models
+from tests.conftest import run_python
+
+NAME_ONLY = 'it only says that a folder without class names has 1000; every other name says that it has not'
+
+# {module: {flag: [arguments that are wrong …] or the reason why no text is wrong}}
+WRONG = {
+    'train_image_classifier': {
+        'train_dir': [['--train_dir={file}'], ['--train_dir={file}/x'], ['--train_dir={tmp}/a[b']],
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'dataset_name': NAME_ONLY,
+        'dataset_split_name': [['--dataset_split_name=none'], ['--dataset_split_name=../x']],
+        'validation_split_name': [['--validation_split_name=none']],
+        'model_name': [['--model_name=vgg'], ['--model_name=AlexNet']],
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={file}'],
+                            ['--checkpoint_path={empty}'], ['--checkpoint_path={tmp}/*']],
+        'learning_rate_steps': [
+            ['--learning_rate_decay_type=steps', f'--learning_rate_steps={value}'] for value in (
+                'x', '0:0.1,', '5:0.1', '0:-1', '0:nan', '0:0.1,1:conv9=0', '0:0.1,1:conv1=inf', '0:0')],
+        'decay_epochs': [['--learning_rate_decay_type=piecewise', f'--decay_epochs={value}'] for value in (
+            'x', '4,,5', '-1', 'nan', 'inf', '')],
+        'checkpoint_exclude_scopes': [
+            [f'--checkpoint_exclude_scopes={value}', '--checkpoint_path={empty}'] for value in (
+                'alexnet_v2/fc8,', 'alexnet_v2/fc9', 'fc8')],
+        'trainable_scopes': [[f'--trainable_scopes={value}'] for value in (
+            ',alexnet_v2/fc8', 'alexnet_v2/conv9', 'alexnet_v2/fc8,alexnet_v2/fc9')],
+        '': [['--learning_rate_decay_type=piecewise'], ['--decay_epochs=4'], ['--learning_rate_steps=0:0.1'],
+             ['--learning_rate_decay_type=steps'], ['--learning_rate_decay_type=plateau', '--validation_split_name='],
+             ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1', '--learning_rate=1'],
+             ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1', '--warmup_epochs=1'],
+             ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1', '--bias_learning_rate_factor=2'],
+             ['--optimizer=adam', '--bias_learning_rate_factor=2'], ['--color_noise=0', '--color_noise_kind=paper'],
+             ['--resize_side_max=255'], ['--checkpoint_exclude_scopes=alexnet_v2/fc8'], ['--num_clones=3'],
+             ['--num_clones=2', '--batch_size=7'], ['--num_clones=2', '--model_parallel=2', '--batch_size=8'],
+             ['--recipe=caffe', '--model_name=alexnet_v2'], ['--mean=image'], ['--variant=caffe'],
+             ['--initial_values=caffe'], ['--dropout_form=original'], ['--dropout_keep_prob=0'],
+             ['--train_image_size=227'], ['--train_image_size=64'], ['--train_image_size=2147483647'],
+             ['--model_name=alexnet', '--variant=caffe', '--train_image_size=224'], ['--labels_offset=11'],
+             ['--clone_on_cpu', 'False'], ['positional']],
+    },
+    'eval_image_classifier': {
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={run},'],
+                            ['--checkpoint_path={run},{tmp}/none', '--eval_dir={tmp}/e'],
+                            ['--checkpoint_path={empty}']],
+        'eval_dir': [['--eval_dir={file}'], ['--eval_dir={file}/x'], ['--eval_dir={link}/x']],
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'dataset_name': NAME_ONLY,
+        'dataset_split_name': [['--dataset_split_name=none']],
+        'model_name': [['--model_name=vgg'], ['--model_name=alexnet']],
+        'scores_file': [['--scores_file={empty}'], ['--scores_file={file}/x.npz']],
+        '': [['--checkpoint_path={run},{run}'], ['--checkpoint_path={run},{run}', '--wait_for_checkpoints'],
+             ['--eval_image_size=227'], ['--eval_image_size=64'], ['--labels_offset=11'], ['--labels_offset=0'],
+             ['positional']],
+    },
+    'alexnet_tf.build_tfrecords': {
+        'input_dir': [['--input_dir={tmp}/none'], ['--input_dir={file}'], ['--input_dir={empty}']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={file}/x'], ['--output_dir={link}/x']],
+        'synset_names': [['--synset_names={tmp}/none'], ['--synset_names={latin1}'], ['--synset_names={file}']],
+        '': [['--train_shards=3'], ['positional']],
+    },
+    'alexnet_tf.export': {
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
+        'model_name': [['--model_name=vgg'], ['--model_name=alexnet']],
+        '': [['positional']],
+    },
+    'alexnet_tf.import_weights': {
+        'source': [['--source={tmp}/none'], ['--source={file}'], ['--source={empty}'], ['--source=/dev/zero']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
+        'class_names': [['--class_names={tmp}/none'], ['--class_names={latin1}'], ['--class_names={empty}']],
+        '': [['positional']],
+    },
+    'alexnet_tf.ablate': {
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x']],
+        'seeds': [[f'--seeds={value}'] for value in ('', 'x', '-1', '1.5', '0,', '4294967296', '²', '9' * 5000)],
+        'only': [['--only=none'], ['--only=alexnet,'], ['--only=alexnet,none']],
+        '': [['positional']],
+    },
+    'alexnet_tf.compare_curve': {
+        'train_dir': [['--train_dir={tmp}/none'], ['--train_dir={file}'], ['--train_dir={empty}']],
+        'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
+        '': [['one', 'two']],
+    },
+}
+BASE = {
+    'train_image_classifier': ['--dataset_dir={records}', '--train_dir={tmp}/train', '--max_number_of_steps=0',
+                               '--learning_rate_decay_type=fixed', '--precision=float32'],
+    'eval_image_classifier': ['--dataset_dir={records}', '--checkpoint_path={run}'],
+    'alexnet_tf.build_tfrecords': ['--input_dir={images}', '--output_dir={tmp}/records'],
+    'alexnet_tf.export': ['--checkpoint_path={run}', '--output_dir={tmp}/exported'],
+    'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
+    'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
+    'alexnet_tf.compare_curve': ['--train_dir={curve}'],
+}
+
+
+@pytest.fixture(scope='module')
+def places(small_records, tmp_path_factory):
+    """{name in braces above: path}."""
+    tmp = tmp_path_factory.mktemp('flags')
+    found = {name: tmp / name for name in ('file', 'empty', 'latin1', 'link', 'run', 'images', 'curve')}
+    found['file'].write_text('some text, no list of names')
+    found['latin1'].write_bytes('n01 chat bleuté\n'.encode('latin1'))
+    found['link'].symlink_to(tmp / 'nowhere')
+    for name in ('empty', 'run', 'curve'):
+        found[name].mkdir()
+    (found['images'] / 'train' / 'n01').mkdir(parents=True)
+    (found['images'] / 'train' / 'n01' / 'a.jpg').write_bytes(b'no image')
+    (found['curve'] / 'metrics.jsonl').write_text(json.dumps({'kind': 'validation', 'step': 9, 'accuracy': 0.1}) + '\n')
+    (found['curve'] / 'flags.json').write_text('{"batch_size": 128}')
+    write_run(found['run'])
+    return {name: str(path) for name, path in found.items()} | {'tmp': str(tmp), 'records': str(small_records)}
+
+
+def write_run(folder):
+    """An untrained alexnet_v2 of ten classes, named as the sample's."""
+    from alexnet_tf import data
+    from nets import checkpoints as named
+    names = data.open_dataset(data.SAMPLE_DIR, 'validation').class_names
+    spec = models.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
+    models.write_spec(spec, str(folder))
+    tensors = {name: np.zeros(variable.shape, np.float32)
+               for name, variable in named.named_variables(models.build(spec)).items()}
+    named.save(tensors, str(folder / 'model.ckpt-1'))
+
+
+def filled(arguments, places):
+    return [argument.format(**places) for argument in arguments]
+
+
+def printed_raw(text):
+    return [character for character in text if unicodedata.category(character) == 'Cc' and character != '\n']
+
+
+@pytest.mark.parametrize('module', WRONG)
+def test_each_wrong_value_of_each_flag_ends_in_a_sentence(module, places):
+    listed = {name: [filled(arguments, places) for arguments in cases]
+              for name, cases in WRONG[module].items() if not isinstance(cases, str)}
+    asked = json.dumps({'base': filled(BASE[module], places), 'listed': listed})
+    answer = json.loads(run_python('-m', 'tests.faults.flag_walk', module, asked, timeout=600).stdout.splitlines()[-1])
+    texts = {name for name, kind in answer['flags'].items() if kind in ('text', 'list', 'unbounded number')}
+    assert texts == set(WRONG[module]) - {''}, 'say in WRONG what is wrong for a new flag, or why nothing is'
+    assert {name for name, *_ in answer['outcomes']} >= set(answer['flags']) - {
+        name for name, cases in WRONG[module].items() if isinstance(cases, str)}
+    for name, arguments, status, message in answer['outcomes']:
+        case = f'{arguments}: {status} {message}'
+        assert status in (1, 2), case
+        assert len(message) > 10 and '\n' not in message.strip(), case
+        assert not name or name in message or arguments[0].partition('=')[2] in message, case
+
+
+REAL = [
+    ('train_image_classifier.py', '--optimizer=sg\x1b[31md'), ('train_image_classifier.py', '--dataset_dir='),
+    ('eval_image_classifier.py', '--checkpoint_path=/no/\x1b]0;such'), ('eval_image_classifier.py', '--batch_size=1e'),
+    ('-m', 'alexnet_tf.build_tfrecords', '--input_dir=/no/such', '--output_dir={tmp}/none'),
+    ('-m', 'alexnet_tf.build_tfrecords', '--input_dir=/no/such'),
+    ('-m', 'alexnet_tf.export', '--checkpoint_path={run}', '--output_dir={file}/\x9b31mx'),
+    ('-m', 'alexnet_tf.import_weights', '--source={file}', '--output_dir={tmp}/none'),
+    ('-m', 'alexnet_tf.ablate', '--seeds=0,\x07'), ('-m', 'alexnet_tf.compare_curve', 'one', 'two\x1b[2J'),
+]
+
+
+def test_real_processes_end_with_status_1_or_2_and_print_nothing_raw(places):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda arguments: run_python(*filled(arguments, places), check=False), REAL))
+    for arguments, result in zip(REAL, results):
+        case = f'{arguments}: {result.returncode} {result.stderr!r}'
+        assert result.returncode in (1, 2) and 'Traceback' not in result.stderr, case
+        command = arguments[1].rpartition('.')[2] if arguments[0] == '-m' else arguments[0].removesuffix('.py')
+        said = [line for line in result.stderr.splitlines()
+                if line.startswith((f'{command}: ', 'FATAL Flags parsing error: '))]
+        assert len(said) == 1 and not printed_raw(result.stdout + result.stderr), case
