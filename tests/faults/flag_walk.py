@@ -54,9 +54,11 @@ def wrong_values(flag):
     whole = type(parser).__name__ == 'IntegerParser'
     step = 1 if whole else 1e-3
     values = ['x', '', 'nan', 'inf', '-inf', '1e', '0x', '1,2', '\x1b[31m1'] + ['1.5', str(10 ** 30)] * whole
-    values += [str(parser.lower_bound - step), str(-10 ** 30)] * (parser.lower_bound is not None)
-    values += [str(parser.upper_bound + step)] if parser.upper_bound is not None else [str(TOO_LARGE)] * whole
-    return values
+    if parser.lower_bound is not None:
+        values += [str(parser.lower_bound - step), str(-10 ** 30)]
+    if parser.upper_bound is not None:
+        return values + [str(parser.upper_bound + step)]
+    return values + [str(TOO_LARGE)] * whole
 
 
 def may_be_empty(module):

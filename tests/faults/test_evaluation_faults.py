@@ -200,7 +200,8 @@ def test_without_waiting_a_vanished_checkpoint_is_a_sentence(kept, small_records
     assert 'damaged or was removed' in result.stderr or 'no readable checkpoint at' in result.stderr
 
 
-# argv: run, records, number of checkpoints. Prints the process's memory in MB after every one.
+LAST = 6
+# argv: run, records. Prints the process's memory in MB after every checkpoint.
 FOLLOW = '''
 import resource, sys
 import eval_image_classifier as script
@@ -228,7 +229,7 @@ def test_following_a_run_that_keeps_one_checkpoint_does_not_fill_the_memory(kept
     results = run / 'eval' / 'eval_results.json'
 
     def train():
-        for step in range(1, 9):
+        for step in range(1, LAST):
             while not stop.is_set() and (not results.exists() or json.loads(results.read_text())['global_step'] < step):
                 time.sleep(0.05)
             for path in sorted(kept.glob('model.ckpt-1.*')):  # the data before the index, as TensorFlow does
@@ -244,8 +245,8 @@ def test_following_a_run_that_keeps_one_checkpoint_does_not_fill_the_memory(kept
         stop.set()
         thread.join()
     memory = [int(line.split()[1]) for line in printed.splitlines() if line.startswith('memory')]
-    assert len(memory) == 9 and json.loads(results.read_text())['global_step'] == 9, printed
-    assert memory[-1] - memory[2] < 150, memory  # a network has 200 MB
+    assert len(memory) == LAST and json.loads(results.read_text())['global_step'] == LAST, printed
+    assert memory[-1] - memory[0] < 400, memory  # a network has 200 MB; one for every checkpoint would be 1,000 more
 
 
 def test_an_eval_dir_that_cannot_be_written_is_refused_before_the_scoring(kept, small_records, tmp_path):

@@ -26,6 +26,7 @@ WRONG = {
         'model_name': [['--model_name=vgg'], ['--model_name=AlexNet']],
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={file}'],
                             ['--checkpoint_path={empty}'], ['--checkpoint_path={tmp}/*']],
+        'hidden_bias': 'every finite number can be a bias; texts, nan and infinity are tried',
         'learning_rate_steps': [
             ['--learning_rate_decay_type=steps', f'--learning_rate_steps={value}'] for value in (
                 'x', '0:0.1,', '5:0.1', '0:-1', '0:nan', '0:0.1,1:conv9=0', '0:0.1,1:conv1=inf', '0:0')],
