@@ -177,20 +177,17 @@ def follow():
         try:
             before = evaluate_once([latest], before)
         except ValueError:
-            if stays(latest):
+            if is_whole(latest):
                 raise
             print(f'{latest} was removed by the training run while it was read; going on with the next.')
         done, since = latest, time.monotonic()
     print(f'No new checkpoint in {FLAGS.checkpoint_path} for {FLAGS.wait_timeout_secs:g} s.')
 
 
-def stays(checkpoint):
-    """Whether a checkpoint is still there a moment later: training removes its files one after the other."""
-    for _ in range(20):
-        if not checkpoints.find(checkpoint) or not glob.glob(glob.escape(checkpoint) + '.data-*'):
-            return False
-        time.sleep(0.1)
-    return True
+def is_whole(checkpoint):
+    """Whether all of a checkpoint's files are there: training removes them one after the other."""
+    files = glob.glob(glob.escape(checkpoint) + '.data-*-of-*')
+    return bool(checkpoints.find(checkpoint) and files) and len(files) == int(files[0].rpartition('-')[2])
 
 
 def main():
