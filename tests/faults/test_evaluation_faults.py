@@ -1,4 +1,5 @@
 """Evaluation: the same counts whatever the batches and files; checkpoints that vanish while they are read."""
+import dataclasses
 import json
 import os
 import threading
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import data, evaluation, models
+from alexnet_tf import data, evaluation, inference, models
 from nets import checkpoints as named
 from tests.conftest import run_python
 
@@ -193,6 +194,7 @@ def test_a_damaged_checkpoint_that_stays_ends_the_evaluation(kept, small_records
     assert 'Traceback' not in result.stderr and not (run / 'eval').exists()
 
 
+@pytest.mark.slow
 def test_without_waiting_a_vanished_checkpoint_is_a_sentence(kept, small_records):
     run = copy_of(kept, 'once')
     result = run_python('-c', VANISH, 'between', run, small_records, check=False)
@@ -222,6 +224,21 @@ command.guarded('eval_image_classifier', script.main, rest)
 '''
 
 
+def test_the_next_checkpoint_is_loaded_into_the_same_model_unless_the_network_is_another(kept):
+    run = copy_of(kept, 'reused')
+    first = inference.load(str(run))
+    biases = named.named_variables(first.model)['alexnet_v2/fc8/biases']
+    stored = biases.numpy()
+    biases.assign(0 * biases)
+    again = inference.load(str(run), reuse=first)
+    assert again.model is first.model and stored.any()
+    np.testing.assert_array_equal(biases.numpy(), stored)
+    (run / 'model.json').unlink()  # a link to the one in `kept`
+    models.write_spec(dataclasses.replace(first.spec, mean=(1.0, 2.0, 3.0)), str(run))
+    assert inference.load(str(run), reuse=first).model is not first.model
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists('/proc/self/status'), reason='reads the memory as Linux shows it')
 def test_following_a_run_that_keeps_one_checkpoint_does_not_fill_the_memory(kept, small_records):
     """Another thread writes checkpoints and removes the one before at once, as fast as they are scored."""
@@ -249,12 +266,10 @@ def test_following_a_run_that_keeps_one_checkpoint_does_not_fill_the_memory(kept
     assert memory[-1] - memory[0] < 400, memory  # a network has 200 MB; one for every checkpoint would be 1,000 more
 
 
-def test_an_eval_dir_that_cannot_be_written_is_refused_before_the_scoring(kept, small_records, tmp_path):
-    (tmp_path / 'file').write_text('')
+def test_an_eval_dir_that_cannot_be_written_is_refused_before_the_scoring(kept, small_records):
     run = copy_of(kept, 'unwritable')
-    (run / 'eval').write_text('')  # where results go when nothing is said
-    for flags in ([f'--eval_dir={tmp_path / "file" / "x"}'], []):
-        result = run_python('eval_image_classifier.py', f'--checkpoint_path={run}', f'--dataset_dir={small_records}',
-                            *flags, check=False)
-        assert result.returncode == 1 and '--eval_dir=' in result.stderr and 'Traceback' not in result.stderr
-        assert 'Scoring' not in result.stdout
+    (run / 'eval').write_text('')  # where results go when nothing is said; test_flags_faults.py says something
+    result = run_python('eval_image_classifier.py', f'--checkpoint_path={run}', f'--dataset_dir={small_records}',
+                        check=False)
+    assert result.returncode == 1 and '--eval_dir=' in result.stderr and 'Traceback' not in result.stderr
+    assert 'Scoring' not in result.stdout

@@ -164,20 +164,24 @@ def test_each_wrong_value_of_each_flag_ends_in_a_sentence(module, places):
 
 
 REAL = [
-    ('train_image_classifier.py', '--optimizer=sg\x1b[31md'), ('train_image_classifier.py', '--dataset_dir='),
-    ('eval_image_classifier.py', '--checkpoint_path=/no/\x1b]0;such'), ('eval_image_classifier.py', '--batch_size=1e'),
-    ('-m', 'alexnet_tf.build_tfrecords', '--input_dir=/no/such', '--output_dir={tmp}/none'),
+    ('train_image_classifier.py', '--optimizer=sg\x1b[31md'),
+    ('eval_image_classifier.py', '--checkpoint_path=/no/\x1b]0;such'),
     ('-m', 'alexnet_tf.build_tfrecords', '--input_dir=/no/such'),
     ('-m', 'alexnet_tf.export', '--checkpoint_path={run}', '--output_dir={file}/\x9b31mx'),
+]
+MORE = [
+    ('train_image_classifier.py', '--dataset_dir='), ('eval_image_classifier.py', '--batch_size=1e'),
+    ('-m', 'alexnet_tf.build_tfrecords', '--input_dir=/no/such', '--output_dir={tmp}/none'),
     ('-m', 'alexnet_tf.import_weights', '--source={file}', '--output_dir={tmp}/none'),
     ('-m', 'alexnet_tf.ablate', '--seeds=0,\x07'), ('-m', 'alexnet_tf.compare_curve', 'one', 'two\x1b[2J'),
 ]
 
 
-def test_real_processes_end_with_status_1_or_2_and_print_nothing_raw(places):
+@pytest.mark.parametrize('cases', [REAL, pytest.param(MORE, marks=pytest.mark.slow)], ids=['some', 'more'])
+def test_real_processes_end_with_status_1_or_2_and_print_nothing_raw(cases, places):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda arguments: run_python(*filled(arguments, places), check=False), REAL))
-    for arguments, result in zip(REAL, results):
+        results = list(pool.map(lambda arguments: run_python(*filled(arguments, places), check=False), cases))
+    for arguments, result in zip(cases, results):
         case = f'{arguments}: {result.returncode} {result.stderr!r}'
         assert result.returncode in (1, 2) and 'Traceback' not in result.stderr, case
         command = arguments[1].rpartition('.')[2] if arguments[0] == '-m' else arguments[0].removesuffix('.py')
