@@ -1,12 +1,11 @@
 """Names, descriptions and files that were made to do harm: no code runs, nothing is written elsewhere, nothing is
-printed raw. Pickles with code are in test_import_refused.py.
+printed raw. Pickles with code are in test_import_refused.py, descriptions in test_hostile_descriptions.py.
 """
 import ast
 import io
 import json
 import os
 import pickle
-import re
 import shutil
 import sys
 import unicodedata
@@ -23,18 +22,24 @@ from alexnet_tf import (
     datasets,
     import_weights,
     models,
-    records,
     shard_writer,
     untrusted,
-    weights_npz,
 )
-from nets import checkpoints as named
 from tests.conftest import ROOT, run_python
 from tests.test_datasets import prepare
 
 ESCAPES = '\x1b[31mred\x1b]0;title\x07\x9b2J\x08\x7f\r\u202egnp.exe\u2066\ud800'
-SPEC = {'model_name': 'alexnet_v2', 'image_size': 224, 'class_names': ['a', 'b'], 'mean': [1, 2, 3]}
 INFO = {'format': 'slim', 'counts': {'train': 3}, 'class_names': ['a', 'b'], 'label_base': 1}
+
+
+def write_records(folder, labels=(1, 2, 1), name='train-00000-of-00001'):
+    folder.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(folder / name)) as writer:
+        for label in labels:
+            features = {'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=[b'no image'])),
+                        'image/class/label': tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    return folder
 
 
 def raw(text):
@@ -204,102 +209,6 @@ def test_an_empty_split_of_tensorflow_datasets(tmp_path):
     with pytest.raises(ValueError, match="has no examples in its split 'test'; choose another"):
         datasets.open_dataset(str(folder), 'test')
     assert len(datasets.open_dataset(str(folder), 'train')) == 5
-
-
-# --- descriptions ----------------------------------------------------------------------------------
-
-
-def write_records(folder, labels=(1, 2, 1), name='train-00000-of-00001'):
-    folder.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(folder / name)) as writer:
-        for label in labels:
-            features = {'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=[b'no image'])),
-                        'image/class/label': tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-    return folder
-
-
-@pytest.mark.parametrize('field, values', {
-    'counts': [[], 3, {'train': 'x'}, {'train': -1}, {'train': True}, {'train': 10 ** 30}],
-    'class_names': [[], 'ab', 3, None, ['a', 3], [['a']], {'a': 1}],
-    'label_base': ['1', None, -1, 1.0, True, 2 ** 31, 10 ** 30],
-    'mean_rgb': [[], [1, 2], 'abc', [1, 2, 'x'], [1, 2, float('nan')], [1, 2, float('inf')], [1, 2, 10 ** 400], 7],
-    'mean_image': ['../x', '/etc/passwd', '', '.', '..', 'a/b', 'a\0b', 7, None, ['x']],
-    'rgb_covariance_eigenvalues': [[1, 2], [-1, 2, 3], 'x', [[1], [2], [3]]],
-    'rgb_covariance_eigenvectors': [[1, 2, 3], [[1, 2, 3]], [[1, 2, 3]] * 2 + [[1, 2]], 'x'],
-}.items())
-def test_a_dataset_info_of_wrong_types_names_the_field(field, values, tmp_path):
-    write_records(tmp_path)
-    path = tmp_path / 'dataset_info.json'
-    for value in values:
-        path.write_text(json.dumps(INFO | {field: value}))
-        pattern = rf'cannot read {re.escape(str(path))}: {field} is .*; it must be '
-        with pytest.raises(ValueError, match=pattern) as caught:
-            datasets.open_dataset(str(tmp_path), 'train')
-        assert len(str(caught.value)) < 400
-    if field in INFO:
-        path.write_text(json.dumps({key: value for key, value in INFO.items() if key != field}))
-        with pytest.raises(ValueError, match=f'it has no {field}, which must be '):
-            datasets.open_dataset(str(tmp_path), 'train')
-    path.write_text(json.dumps(INFO))
-    assert len(datasets.open_dataset(str(tmp_path), 'train')) == 3
-
-
-@pytest.mark.parametrize('field, values', {
-    'model_name': [7, None, ['alexnet'], 'vgg', '../alexnet'], 'image_size': ['224', 0, -1, 1.5, None, 2 ** 40, True],
-    'class_names': [[], 'ab', 3, {'a': 1}, [1, 2]],
-    'mean': [[1, 2], 'a/b', '../mean.npy', '/dev/zero', '', None, [1, 2, None], {'r': 1}],
-    'labels_offset': ['1', -1, 1.5, []], 'variant': [7, None, 'vgg', ['paper']],
-    'unscaled_dropout': ['x', 0, -1, 1.5, [0.5], float('nan')]}.items())
-def test_a_model_json_of_wrong_types_is_a_sentence(field, values, tmp_path):
-    for value in values:
-        content = json.dumps(SPEC | {field: value})
-        (tmp_path / 'model.json').write_text(content)
-        with pytest.raises(ValueError, match=f'{field} is|unknown network|variant is|has no variants'):
-            models.build(models.read_spec(str(tmp_path)))
-        with pytest.raises(ValueError, match='not the description of a network|unknown network|variant|its mean has'):
-            spec, _, _ = weights_npz.parse({'format': np.array('alexnet_tf 1'), 'model_json': np.array(content)})
-            models.build(spec)
-
-
-@pytest.mark.parametrize('content', [b'[' * 100_000, b'\xff\xfe{}', b'\0' * 9, b'"x"', b'9' * 5000])
-def test_json_that_is_none(content, tmp_path):
-    (tmp_path / 'model.json').write_bytes(content)
-    with pytest.raises(ValueError, match='cannot read .*model.json'):
-        models.read_spec(str(tmp_path))
-
-
-@pytest.mark.parametrize('content, message', [
-    ('1:a\n2:caf\xe9\n'.encode('latin1'), 'labels.txt: it is not UTF-8'), ('²:a\n'.encode(), "line '²:a' is not"),
-    (b'9999999999:a\n', 'is not of the form'), (b'-1:a\n', 'is not of the form'), (b'1:a\n1:b\n', 'there twice'),
-    (b'1:a\0b\n2:\x1b[31m\n', None)])
-def test_a_labels_txt_from_anybody(content, message, tmp_path):
-    write_records(tmp_path)
-    (tmp_path / 'labels.txt').write_bytes(content)
-    if message:
-        with pytest.raises(ValueError, match=message):
-            datasets.open_dataset(str(tmp_path), 'train')
-    else:  # names are kept as they are, and escaped where they are printed
-        assert datasets.open_dataset(str(tmp_path), 'train').class_names == ('a\0b', '\x1b[31m')
-
-
-def test_a_file_checkpoint_cannot_lead_out_of_its_folder(tmp_path):
-    inside, outside = tmp_path / 'inside', tmp_path / 'outside'
-    for folder in (inside, outside):
-        named.save({'scope/x': tf.constant(1.0)}, str(folder / 'model.ckpt-3'))
-    for path in (outside / 'model.ckpt-3', '../outside/model.ckpt-3'):
-        (inside / 'checkpoint').write_text(f'model_checkpoint_path: "{path}"\n')
-        assert checkpoints.find(str(inside)) == str(inside / 'model.ckpt-3')
-    (inside / 'checkpoint').write_text('model_checkpoint_path: "model.ckpt-3"\n')
-    assert checkpoints.find(str(inside)) == str(inside / 'model.ckpt-3')
-
-
-@pytest.mark.parametrize('held', [tf.constant([b'\x1b[31m', b'x']), tf.constant([1, 2], tf.int64),
-                                  tf.constant([1j, 2], tf.complex64)])
-def test_a_checkpoint_that_holds_something_else_under_the_name(held, tmp_path):
-    path = named.save({'scope/x': held, 'scope/\x1b[31m': held}, str(tmp_path / 'model.ckpt-1'))
-    with pytest.raises(ValueError, match='holds numbers of another kind: scope/x (string|int64|complex64)'):
-        named.load({'scope/x': tf.Variable([0.0, 0.0])}, path)
 
 
 # --- files that are no files -----------------------------------------------------------------------
@@ -479,10 +388,3 @@ def test_a_mean_image_that_names_another_place_copies_nothing(tmp_path):
                         check=False)
     assert result.returncode == 1 and 'mean_image is' in result.stderr and 'Traceback' not in result.stderr
     assert not run.exists() and not (tmp_path / 'runs').exists()
-
-
-def test_the_index_of_records_survives_a_folder_in_their_place(tmp_path):
-    shutil.rmtree(tmp_path / 'none', ignore_errors=True)
-    (tmp_path / 'shard').mkdir()
-    with pytest.raises(ValueError, match='cannot read the shard'):
-        records.index_files([str(tmp_path / 'shard')])
