@@ -7,6 +7,8 @@ The paper's section 2 and 4.1; alternatives as in the original 2012 program are 
 """
 import tensorflow as tf
 
+from alexnet_tf import image_headers
+
 # ImageNet's, for folders without statistics of their own, 0..255: mean and standard deviations from the
 # authors' own metadata (deviations along the axes below), axes as columns as commonly published.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
@@ -87,15 +89,23 @@ def check_resize_side_max(resize_side_max, size):
 
 
 def decode(encoded):
-    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame."""
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
-    return tf.ensure_shape(image, [None, None, 3])  # of a WebP image the op returns frames, without an error
+    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame.
+
+    Raises: tf.errors.InvalidArgumentError for others, damaged ones, and those with more than image_headers.MAX_PIXELS.
+    """
+    with tf.control_dependencies([image_headers.pixels(encoded)]):
+        image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def decoded_square(encoded, side, *, corner=(0, 0), size=None):
-    """`resized_square` of an encoded image. Of a JPEG only the pixels that the crop needs are decoded."""
+    """`resized_square` of an encoded image. Of a JPEG only the pixels that the crop needs are decoded.
+
+    Raises: as `decode`.
+    """
     def of_jpeg():
-        low, extent, *placed = _placed(tf.image.extract_jpeg_shape(encoded)[:2], side, corner, size or side)
+        shape = image_headers.checked(tf.image.extract_jpeg_shape(encoded)[:2])
+        low, extent, *placed = _placed(shape, side, corner, size or side)
         window = tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
         return _resized(window, *placed, size or side)
     return tf.cond(tf.io.is_jpeg(encoded), of_jpeg,
