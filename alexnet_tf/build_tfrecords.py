@@ -201,11 +201,12 @@ class Totals:
     """Sums over shards. They are whole numbers below 2^53, so the order of adding does not matter."""
 
     def __init__(self):
-        self.counts, self.unreadable = collections.Counter(), []
+        self.counts, self.unreadable, self.shards = collections.Counter(), [], {}
         self.image_sum, self.product_sum = np.zeros([256, 256, 3]), np.zeros([3, 3])
 
     def add(self, job, part):
-        self.counts[job.split] += part.written
+        self.counts[job.split] += len(part.lengths)
+        self.shards[os.path.basename(job.path)] = part.description()
         self.unreadable += part.unreadable
         self.image_sum += part.image_sum
         self.product_sum += part.product_sum
@@ -234,7 +235,8 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
     with open(os.path.join(output_dir, 'labels.txt'), 'w', encoding='utf-8') as file:
         file.writelines(f'{label}:{name}\n' for name, label in classes.items())
     info = {
-        'format': 'slim', 'counts': dict(sorted(totals.counts.items())), 'unreadable': len(totals.unreadable),
+        'format': 'slim', 'counts': dict(sorted(totals.counts.items())),
+        'shards': dict(sorted(totals.shards.items())), 'unreadable': len(totals.unreadable),
         'num_classes': len(classes), 'class_names': [plan['texts'][name] for name in classes], 'label_base': 1,
         'mean_rgb': mean_rgb.tolist(), 'mean_image': MEAN_IMAGE_FILE,
         'rgb_covariance_eigenvalues': eigenvalues.tolist(),

@@ -40,6 +40,7 @@ class Dataset:
     image_key, label_key: features of a record.
     labels_offset: what is subtracted from a record's label. num_classes, class_names: after that.
     info: the statistics that build_tfrecords wrote (mean_rgb, …), or {}.
+    bad: the records that are left out; those known so far.
     """
     folder: str
     split: str
@@ -49,6 +50,7 @@ class Dataset:
     labels_offset: int
     class_names: tuple
     info: dict
+    bad: records.BadRecords = dataclasses.field(default_factory=records.BadRecords, compare=False)
 
     def __len__(self):
         return len(self.index)
@@ -56,6 +58,12 @@ class Dataset:
     @property
     def num_classes(self):
         return len(self.class_names)
+
+    def report_bad(self, log=print):
+        """Says how many records were left out, if any may be."""
+        if self.bad.limit:
+            log(f'Bad records left out of split {self.split!r} of {self.folder}: {len(self.bad)} of {len(self)} '
+                f'(--max_bad_records={self.bad.limit}).')
 
     def example(self, position):
         """(encoded image, label 0..num_classes-1) of one record.
@@ -76,7 +84,7 @@ class Dataset:
         return image[0], label
 
 
-def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None):
+def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None, max_bad_records=0, log=print):
     """Opens one split of a folder of records.
 
     Args:
@@ -86,17 +94,18 @@ def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None)
       labels_offset: subtracted from labels and from their number, as in slim (where 0 keeps label 0,
         "background", as a class of its own); None: so that the first class becomes 0.
       default_num_classes: used where the folder doesn't say how many classes there are.
+      max_bad_records: so many records that are damaged, or no labelled images, are left out, each named to `log`.
 
     Raises: ValueError with the file, the record and what to do, for all that does not fit.
     """
+    bad = records.BadRecords(max_bad_records, log)
     check_folder(folder)
     tfds_folder = _tfds_folder(folder)
     if tfds_folder:
-        dataset = _open_tfds(tfds_folder, split, labels_offset)
+        dataset = _open_tfds(tfds_folder, split, labels_offset, bad)
     else:
-        dataset = _open_shards(folder, split, labels_offset, default_num_classes)
-    for position in _spread(dataset.index):
-        dataset.example(position)
+        dataset = _open_shards(folder, split, labels_offset, default_num_classes, bad)
+    _each_good(dataset.example, dataset.index, bad)
     return dataset
 
 
@@ -107,15 +116,17 @@ def check_folder(folder):
                          'make one: python -m alexnet_tf.build_tfrecords.')
 
 
-def _open_shards(folder, split, labels_offset, default_num_classes):
-    index = records.index_files(_shards(folder, split))
+def _open_shards(folder, split, labels_offset, default_num_classes, bad):
+    index = records.index_files(_shards(folder, split), tolerant=bad.limit > 0)
     info = read_info(folder)
-    if info and split in info['counts'] and info['counts'][split] != len(index):
-        raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its {INFO_FILE} says '
-                         f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
+    if info and split in info['counts']:
+        _check_shards(index, info.get('shards', {}), folder)
+        if info['counts'][split] != len(index) and not index.faults:
+            raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its {INFO_FILE} says '
+                             f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
     names, base = _described_labels(folder, info)
     if base is None:
-        base = _label_base(index, len(names) if names else default_num_classes, labels_offset)
+        base = _label_base(index, len(names) if names else default_num_classes, labels_offset, bad)
     if names is None:
         if default_num_classes is None:
             raise ValueError(f'{folder} does not say how many classes it has; put a labels.txt there '
@@ -126,7 +137,24 @@ def _open_shards(folder, split, labels_offset, default_num_classes):
     if labels_offset < base:  # slim's 1001 classes
         names = tuple([BACKGROUND] + [str(label) for label in range(1, base)])[labels_offset:] + names
     return Dataset(folder, split, index, 'image/encoded', 'image/class/label', labels_offset,
-                   names[max(0, labels_offset - base):], info or {})
+                   names[max(0, labels_offset - base):], info or {}, bad)
+
+
+def _check_shards(index, described, folder):
+    """Refuses shards that are not those that build_tfrecords wrote; described: {name: records.description(…)}.
+
+    A shard with faults has other numbers because of them; they are counted as bad records instead.
+    """
+    faulty = {index.file[position] for position in index.faults}
+    ends = np.append(index.first[1:], len(index))
+    for number, path in enumerate(index.files if described else ()):
+        found = records.description(index.length[index.first[number]:ends[number]])
+        wanted = described.get(os.path.basename(path))
+        if found != wanted and number not in faulty:
+            says = f'{wanted["records"]} and {wanted["bytes"]}' if wanted else 'nothing of it'
+            raise ValueError(f'{path} is another shard than the {INFO_FILE} of {folder} describes: {found["records"]} '
+                             f'records and {found["bytes"]} bytes, there {says}. It was exchanged or cut off; fetch it '
+                             'again, or build the folder again.')
 
 
 def _shards(folder, split):
@@ -189,10 +217,14 @@ def _described_labels(folder, info):
     return tuple(labels[label] for label in sorted(labels)), base
 
 
-def _label_base(index, num_classes, labels_offset):
+def _label_base(index, num_classes, labels_offset, bad):
     """0 or 1, from the records: which of label 0 and label num_classes occurs. If neither: labels_offset."""
-    labels = [_label(_parse(records.read_record(index, position), index.where(position)),
-                     'image/class/label', index.where(position)) for position in _spread(index)]
+    def label(position):
+        where = index.where(position)
+        return _label(_parse(records.read_record(index, position), where), 'image/class/label', where)
+    labels = _each_good(label, index, bad)
+    if not labels:
+        raise ValueError(f'none of the {len(index)} records of {index.files[0]} … can be read; fetch the folder again.')
     if min(labels) == 0:
         return 0
     if max(labels) == num_classes:
@@ -204,13 +236,26 @@ def _label_base(index, num_classes, labels_offset):
                      "labels.txt beside the shards (a line 'label:name' a class).")
 
 
+def _each_good(function, index, bad):
+    """What function(position) returns for the records to look at, less the bad ones."""
+    results = []
+    for position in _spread(index):
+        try:
+            results.append(function(position))
+        except ValueError as error:
+            bad.add(position, error)
+    return results
+
+
 def _spread(index):
-    """Positions of the records to look at: all of a small split, the first ones of every shard of a large one."""
+    """Positions of the records to look at: all of a small split; of a large one the first ones of every shard, and
+    those of which the index alone shows that they are bad."""
     if index.length.sum() <= _CHECKED_BYTES:
         return range(len(index))
     each = -(-_CHECKED // len(index.files))
     ends = np.append(index.first[1:], len(index))
-    return [position for first, end in zip(index.first, ends) for position in range(first, min(end, first + each))]
+    chosen = {position for first, end in zip(index.first, ends) for position in range(first, min(end, first + each))}
+    return sorted(chosen | set(index.faults) | set(np.flatnonzero(index.length > records.MAX_BYTES).tolist()))
 
 
 def _parse(record, where):
@@ -242,7 +287,7 @@ def _tfds_folder(folder):
     return versions[0] if versions else None
 
 
-def _open_tfds(folder, split, labels_offset):
+def _open_tfds(folder, split, labels_offset, bad):
     import tensorflow_datasets as tfds  # here, since only these folders need it
     _check_features(folder)
     try:
@@ -263,13 +308,13 @@ def _open_tfds(folder, split, labels_offset):
     paths = [os.path.join(folder, os.path.basename(path)) for path in split_info.filepaths]
     for path in paths:
         untrusted.check_regular(path)
-    index = records.index_files(paths)
-    if len(index) != split_info.num_examples:
+    index = records.index_files(paths, tolerant=bad.limit > 0)
+    if len(index) != split_info.num_examples and not index.faults:
         raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
                          f'{split_info.num_examples}; shards are missing or were exchanged.')
     offset = labels_offset or 0
     return Dataset(folder, split, index, image_key, label_key, offset,
-                   tuple(features[label_key].names)[max(offset, 0):], {})
+                   tuple(features[label_key].names)[max(offset, 0):], {}, bad)
 
 
 def _check_features(folder):

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import preprocessing, untrusted
+from alexnet_tf import image_headers, preprocessing, records, untrusted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +27,14 @@ class Shard:
 
 @dataclasses.dataclass
 class Part:
-    """What a finished shard leaves: counts, unreadable images, sums over the central 256x256 squares."""
-    written: int
+    """What a finished shard leaves: records, unreadable images, sums over the central 256x256 squares."""
+    lengths: list  # bytes of each record
     unreadable: list
     image_sum: np.ndarray  # float64 [256, 256, 3]
     product_sum: np.ndarray  # float64 [3, 3], sum of the outer products of all pixels
+
+    def description(self):
+        return records.description(self.lengths)
 
 
 _counter = None  # images done by all processes, for the progress line
@@ -53,17 +56,20 @@ def _end_with_parent():
 def write_shard(shard):
     """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part."""
     tf.config.set_visible_devices([], 'GPU')
-    part = Part(0, [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
+    part = Part([], [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
     temporary = shard.path + '.partial'
     with tf.io.TFRecordWriter(temporary) as writer:
         for path, label in shard.images:
             try:
                 encoded, square, shape = read_image(path, shard.resize_shorter_side, shard.quality)
-            except (OSError, tf.errors.OpError, ValueError) as error:
-                part.unreadable.append((path, getattr(error, 'message', str(error)).splitlines()[0]))
+            except (OSError, ValueError) as error:
+                part.unreadable.append((path, str(error)))
+            except tf.errors.OpError as error:
+                part.unreadable.append((path, image_headers.reason(error).splitlines()[0]))
             else:
-                writer.write(example(shard, encoded, shape, path, label).SerializeToString(deterministic=True))
-                _add(part, square, shard.split)
+                record = example(shard, encoded, shape, path, label).SerializeToString(deterministic=True)
+                writer.write(record)
+                _add(part, record, square, shard.split)
             with _counter.get_lock():
                 _counter.value += 1
     os.replace(temporary, shard.path)
@@ -77,6 +83,8 @@ def read_image(path, resize_shorter_side, quality):
     The file's own bytes where they are an RGB JPEG that need not shrink.
     """
     untrusted.check_regular(path)
+    if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
+        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
     with open(path, 'rb') as file:
         encoded = file.read()
     if not encoded:
@@ -120,16 +128,18 @@ def read_part(shard):
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(shard.part) as stored:
         if stored['sizes'].tolist() != _sizes(shard):  # an image was replaced
             return None
-        return Part(int(stored['written']), [tuple(pair) for pair in stored['unreadable'].tolist()],
+        part = Part(stored['lengths'].tolist(), [tuple(pair) for pair in stored['unreadable'].tolist()],
                     stored['image_sum'], stored['product_sum'])
+        if part.description()['bytes'] == os.path.getsize(shard.path):  # it was not cut off since
+            return part
     return None
 
 
 def _write_part(shard, part):
     temporary = shard.part + '.partial'
     with open(temporary, 'wb') as file:
-        np.savez(file, sizes=_sizes(shard), written=part.written, unreadable=np.array(part.unreadable, str),
-                 image_sum=part.image_sum, product_sum=part.product_sum)
+        np.savez(file, sizes=_sizes(shard), lengths=np.array(part.lengths, np.int64),
+                 unreadable=np.array(part.unreadable, str), image_sum=part.image_sum, product_sum=part.product_sum)
     os.replace(temporary, shard.part)
 
 
@@ -138,8 +148,8 @@ def _sizes(shard):
     return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
 
 
-def _add(part, square, split):
-    part.written += 1
+def _add(part, record, square, split):
+    part.lengths.append(len(record))
     if split == 'train':  # the statistics are those of the training set
         part.image_sum += square
         pixels = square.reshape(-1, 3).astype(np.float64)
