@@ -50,6 +50,8 @@ def define_flags():
     f.DEFINE_enum('views', '1', ['1', '10'], '1: centre. 10: corners, centre and mirrors, probabilities averaged.')
     f.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'auto'], 'Arithmetic.')
     f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_integer('max_bad_records', 0, 'Leave out so many records that are damaged or no images; each is named. '
+                     'One more is an error.', lower_bound=0)
     f.DEFINE_string('scores_file', None, 'Write scores and labels of every image to this .npz.')
     f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with every new checkpoint of the folder.')
     f.DEFINE_float('wait_timeout_secs', 3600, 'End when no new checkpoint came for so long.', lower_bound=0)
@@ -93,7 +95,7 @@ def evaluate_once(checkpoint_paths, before=((), None)):
         untrusted.check_writable(result_dir(networks), 'eval_dir')
     dataset = data.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
-        labels_offset=labels_offset(networks[0]))
+        labels_offset=labels_offset(networks[0]), max_bad_records=FLAGS.max_bad_records)
     for loaded in networks:
         check_classes(loaded, dataset)
         print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
@@ -108,7 +110,8 @@ def evaluate_once(checkpoint_paths, before=((), None)):
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
     result, scores, labels = evaluation.evaluate(
         step, batches, expected, max_num_batches=limit, log=print, keep_scores=bool(FLAGS.scores_file))
-    write_results(networks, result)
+    dataset.report_bad()
+    write_results(networks, result, len(dataset.bad))
     if FLAGS.scores_file:
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
     return networks, step
@@ -148,7 +151,7 @@ def result_dir(networks):
     return FLAGS.eval_dir or os.path.join(os.path.dirname(networks[0].checkpoint), 'eval')
 
 
-def write_results(networks, result):
+def write_results(networks, result, bad_records):
     print(f'eval/Accuracy[{result.accuracy:.5g}]')
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
     first, eval_dir = networks[0], result_dir(networks)
@@ -156,7 +159,7 @@ def write_results(networks, result):
     json_files.write(path, {
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': first.step,
         'views': int(FLAGS.views), 'num_examples': result.num_examples, 'accuracy': result.accuracy,
-        'recall_5': result.recall_5, 'loss': result.loss})
+        'recall_5': result.recall_5, 'loss': result.loss, 'bad_records': bad_records})
     writer = tf.summary.create_file_writer(eval_dir)
     metrics.write_scalars(writer, first.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
                                                'eval/Loss': result.loss})

@@ -72,6 +72,8 @@ def define_flags():
     f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
     f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
     f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_integer('max_bad_records', 0, 'Of each split, leave out so many records that are damaged or no images; '
+                     'each is named. One more ends the run.', lower_bound=0)
     f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
     f.DEFINE_integer('resize_side_max', None, 'Scale jitter: the shorter side is resized to a random length from 256 '
                      '(in proportion for other sizes) to this, before the crop; default: none, as the paper.', 1)
@@ -181,6 +183,8 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
         state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
         schedule=make_schedule(state, len(dataset) / FLAGS.batch_size), pace=pace, notice=notice,
         validate=make_validation(model, spec, mean, validation, notice))
+    for split in filter(None, (dataset, validation)):
+        split.report_bad()
     print_summary(start_step, pace.max_steps, result, state)
 
 
@@ -199,7 +203,7 @@ def open_splits():
     folder = FLAGS.dataset_dir or data.SAMPLE_DIR
     classes = 1000 if FLAGS.dataset_name == 'imagenet' else None
     dataset = data.open_dataset(folder, FLAGS.dataset_split_name, labels_offset=FLAGS.labels_offset,
-                                default_num_classes=classes)
+                                default_num_classes=classes, max_bad_records=FLAGS.max_bad_records)
     if not FLAGS.validation_split_name:
         if uses_plateau():
             raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
@@ -207,7 +211,7 @@ def open_splits():
         return dataset, None
     try:
         validation = data.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
-                                       default_num_classes=classes)
+                                       default_num_classes=classes, max_bad_records=FLAGS.max_bad_records)
     except ValueError as error:
         raise ValueError(f'the validation split: {error} Another split can be named with --validation_split_name; to '
                          'train without any: --validation_split_name= --learning_rate_decay_type=fixed.') from error

@@ -2,15 +2,12 @@
 
 `python -m alexnet_tf.build_tfrecords` makes the folders; `open_dataset` recognises them.
 """
-import collections
 import functools
-import os
-import re
 
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import preprocessing
+from alexnet_tf import image_headers, preprocessing
 from alexnet_tf.datasets import SAMPLE_DIR, Dataset, open_dataset, read_info
 
 __all__ = ['SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_dataset', 'positions',
@@ -32,10 +29,11 @@ def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224,
     if len(dataset) == 0 or batch_size < 1 or start_step < 0:
         raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
     preprocessing.check_resize_side_max(resize_side_max, image_size)
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch_size)
-    ranges = steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
+    def ranges(done, _):
+        steps = tf.data.Dataset.range(start_step + done // batch_size, np.iinfo(np.int64).max // batch_size)
+        return steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
     return Batches(
-        dataset, ranges, batch_size, num_threads,
+        dataset, batch_size, num_threads, ranges=ranges, replace=True,
         choose=lambda first, count: positions(seed, first, count, len(dataset)),
         decode=lambda encoded, number: preprocessing.training_image(
             encoded, tf.stack([tf.constant(seed, tf.int64), number]), size=image_size,
@@ -43,13 +41,15 @@ def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224,
 
 
 def evaluation_batches(dataset, *, batch_size, image_size=224, num_threads=None):
-    """Every example once, in the order of the records; the last batch may be smaller.
+    """Every example once, in the order of the records, bad ones left out; the last batch may be smaller.
 
     Returns: Batches of (uint8 [b, side, side, 3], int64 [b]), side = square_side(image_size).
     """
-    starts = tf.data.Dataset.range(0, len(dataset), batch_size)
-    ranges = starts.map(lambda first: (first, tf.minimum(tf.cast(batch_size, tf.int64), len(dataset) - first)))
-    return Batches(dataset, ranges, batch_size, num_threads,
+    def ranges(done, left_out):
+        good = np.setdiff1d(np.arange(len(dataset)), left_out)
+        starts = tf.data.Dataset.range(good[done] if done < len(good) else len(dataset), len(dataset), batch_size)
+        return starts.map(lambda first: (first, tf.minimum(tf.cast(batch_size, tf.int64), len(dataset) - first)))
+    return Batches(dataset, batch_size, num_threads, ranges=ranges, replace=False,
                    choose=lambda first, count: np.arange(first, first + count),
                    decode=lambda encoded, _: preprocessing.evaluation_image(encoded, size=image_size))
 
@@ -80,61 +80,110 @@ def _permutation(seed, epoch, num_examples):
 class Batches:
     """An iterable of (images, labels) over a tf.data pipeline (`pipeline`).
 
-    Iterating raises ValueErrors that name file and record, where tf.data would bury them.
+    Records that cannot be read, or not be decoded, are counted in dataset.bad. If it allows them, the next good record
+    takes a bad one's place, or none does; which batches come is a function of the files, not of what was known before.
+    Else, or beyond its limit, iterating raises ValueErrors that name file and record, where tf.data would bury them.
 
     Args:
-      ranges: a tf.data.Dataset of (first number, count) of examples.
+      ranges: (number of examples that have come already, ascending positions known to be left out) -> a
+        tf.data.Dataset of (first number, count) of the examples to come.
       choose: (first, count) -> record positions, run in Python.
       decode: (encoded image, number) -> uint8 image, run in TensorFlow.
+      replace: whether the next good record takes a bad one's place.
     """
 
-    def __init__(self, dataset, ranges, batch_size, num_threads, *, choose, decode):
-        self._dataset, self._choose = dataset, choose
-        self._error = None
-        threads = num_threads or os.cpu_count() or 1  # each holds an example; queues hold a few batches
-        self._recent = collections.deque(maxlen=16 + 2 * threads // batch_size)  # read, perhaps not decoded yet
+    def __init__(self, dataset, batch_size, num_threads, *, ranges, choose, decode, replace):
+        self._dataset, self._batch_size, self._num_threads = dataset, batch_size, num_threads
+        self._ranges, self._choose, self._decode, self._replace = ranges, choose, decode, replace
+        self._left_out, self._error = set(), None
+        self.pipeline = self._pipeline(0)
+
+    def _pipeline(self, done):
         options = tf.data.Options()
         options.deterministic = True
-        if num_threads:
-            options.threading.private_threadpool_size = num_threads
-        examples = ranges.map(self._read, num_parallel_calls=2).unbatch()
-        images = examples.map(lambda encoded, label, number: (decode(encoded, number), label),
-                              num_parallel_calls=num_threads or tf.data.AUTOTUNE)
-        self.pipeline = images.batch(batch_size).prefetch(2).with_options(options)
+        if self._num_threads:
+            options.threading.private_threadpool_size = self._num_threads
+        examples = self._ranges(done, sorted(self._left_out)).map(self._read, num_parallel_calls=2).unbatch()
+        images = examples.map(lambda encoded, label, number: (self._decode(encoded, number), label),
+                              num_parallel_calls=self._num_threads or tf.data.AUTOTUNE)
+        return images.batch(self._batch_size).prefetch(2).with_options(options)
 
     def __iter__(self):
-        iterator = iter(self.pipeline)
+        iterator, done = iter(self.pipeline), 0
         while True:
             try:
                 batch = next(iterator)
             except StopIteration:
-                return
+                break
             except tf.errors.OpError as error:
-                raise self._explained(error) from None
-            yield batch
+                failure = error
+            else:
+                done += batch[0].shape[0]
+                yield batch
+                continue
+            self._find_bad(done, failure)
+            iterator = iter(self._pipeline(done))
+        if not done:
+            raise ValueError(self._none_left())
 
     def _read(self, first, count):
         def read(first, count):
             try:
-                chosen = self._choose(int(first), int(count))
-                self._recent.append(chosen)
-                images, labels = zip(*map(self._dataset.example, chosen))
+                examples = list(self._examples(first, count))
             except ValueError as error:
                 self._error = error
                 raise
-            return np.array(images, object), np.array(labels, np.int64)
+            return (np.array([image for image, _ in examples], object),
+                    np.array([label for _, label in examples], np.int64))
         images, labels = tf.numpy_function(read, [first, count], [tf.string, tf.int64])
-        return tf.ensure_shape(images, [None]), tf.ensure_shape(labels, [None]), first + tf.range(count)
+        labels = tf.ensure_shape(labels, [None])
+        return tf.ensure_shape(images, [None]), labels, first + tf.range(tf.size(labels, tf.int64))
 
-    def _explained(self, error):
-        """The ValueError behind a pipeline's error: a record that can't be read, or not be decoded."""
-        if self._error is not None:
-            return self._error
-        for position in np.concatenate(list(self._recent)):
+    def _examples(self, first, count, *, decoding=False):
+        """The good examples (encoded image, label) among `count` from number `first` on, in Python."""
+        for number, position in enumerate(self._choose(int(first), int(count)).tolist(), int(first)):
+            example = self._good_example(position, number, decoding)
+            if example:
+                yield example
+
+    def _good_example(self, position, number, decoding):
+        """The example at the position, or in its place; None if it is bad and none is to take its place.
+
+        Whether an image can be decoded is known for sure only after decoding it, which the pipeline does faster; so
+        here those are decoded that have failed before (another crop of the same image may succeed), or all. No
+        tf.function may run here: it would wait for threads of the pool that readers like this one have taken.
+        """
+        for later in range(len(self._dataset) if self._replace else 1):
+            candidate = (position + later) % len(self._dataset)
             try:
-                preprocessing.decode(self._dataset.example(position)[0])
-            except tf.errors.OpError as cause:
-                reason = re.sub(r'\{\{.*?\}\} *| *\[Op:.*', '', cause.message, flags=re.S)  # names of TensorFlow's own
-                return ValueError(f'{self._dataset.index.where(position)}: the image cannot be decoded '
-                                  f'({reason}). Take it out or replace it.')
-        return ValueError(f'reading {self._dataset.folder} failed: {error.message}')
+                example = self._dataset.example(candidate)
+                if decoding or candidate in self._dataset.bad:
+                    self._decode(example[0], tf.constant(number, tf.int64))
+                return example
+            except ValueError as error:
+                self._dataset.bad.add(candidate, error)
+            except tf.errors.InvalidArgumentError as error:
+                self._dataset.bad.add(candidate, ValueError(
+                    f'{self._dataset.index.where(candidate)}: the image cannot be decoded '
+                    f'({image_headers.reason(error)}). Take it out or replace it.'))
+        if self._replace:
+            raise ValueError(self._none_left())
+        self._left_out.add(position)
+        return None
+
+    def _find_bad(self, done, error):
+        """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline had this error.
+
+        Raises: ValueError if nothing is, or no more is allowed.
+        """
+        known, good = len(self._dataset.bad), 0
+        for first, count in self._ranges(done, sorted(self._left_out)):
+            good += sum(1 for _ in self._examples(first, count, decoding=True))
+            if good >= self._batch_size:
+                break
+        if len(self._dataset.bad) == known:
+            raise self._error or ValueError(f'reading {self._dataset.folder} failed: {error.message}')
+
+    def _none_left(self):
+        return (f'none of the {len(self._dataset)} records of split {self._dataset.split!r} in {self._dataset.folder} '
+                'is good; fetch the folder again.')

@@ -1,0 +1,275 @@
+"""Images that are damaged, of other formats or hostile: decoded, or an error that names the record; never an abort."""
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alexnet_tf import data, image_headers, preprocessing
+from tests.conftest import run_python
+from tests.faults import hostile_images, shards
+
+
+def decodes(encoded):
+    try:
+        preprocessing.evaluation_image(encoded, size=shards.SIZE)
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
+
+
+def check_left_out(folder, images):
+    """Of the images exactly those that cannot be decoded alone are left out; returns how many those are."""
+    shards.write(folder, images)
+    bad = [number for number, image in enumerate(images) if not decodes(image)]
+    dataset, lines = shards.open_counting(folder, len(images))
+    batches = list(data.evaluation_batches(dataset, batch_size=8, image_size=shards.SIZE))
+    expected = [preprocessing.evaluation_image(image, size=shards.SIZE)
+                for number, image in enumerate(images) if number not in bad]
+    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]), expected)
+    assert [number for number in range(len(images)) if number in dataset.bad] == bad
+    assert len(dataset.bad) == len(lines) == len(bad)
+    assert all('the image cannot be decoded' in line and 'record ' in line for line in lines)
+    return len(bad)
+
+
+# Damaged images ---------------------------------------------------------------------------------------------
+
+
+def test_a_photograph_cut_off_at_twenty_points(tmp_path):
+    photograph, = hostile_images.photographs(1)
+    points = np.linspace(3, len(photograph) - 1, 20).astype(int)
+    images = [photograph[:point] for point in points] + hostile_images.photographs(4)
+    assert 18 <= check_left_out(tmp_path, images) <= 20  # without its last byte alone it can be read
+    dataset = data.open_dataset(str(tmp_path), 'train')
+    with pytest.raises(ValueError, match='train-00000-of-00003, record 0: the image cannot be decoded'):
+        shards.evaluated(dataset)
+
+
+def test_a_cut_off_image_that_serves_for_some_crops(tmp_path):
+    """Whether it is bad depends on the crop then, and not on what was seen before: a resumed run sees the same."""
+    rows = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
+    whole = tf.io.encode_jpeg(rows, quality=100).numpy()
+    images = [whole] * 6
+    images[2] = images[3] = whole[:len(whole) * 15 // 16]  # the last rows are lost
+    shards.write(tmp_path, images)
+
+    def see(steps, **kwargs):
+        dataset, lines = shards.open_counting(tmp_path, 2)
+        batches = data.training_batches(dataset, seed=3, batch_size=5, image_size=56, resize_side_max=200, **kwargs)
+        return np.stack([images for (images, _), _ in zip(batches, range(steps))]), dataset, lines
+    seen, dataset, lines = see(24)
+    assert sorted(position for position in range(6) if position in dataset.bad) == [2, 3] and len(lines) == 2
+    encoded = [dataset.example(position)[0] for position in range(6)]
+    whole_crops = 0
+    for number, position in enumerate(data.positions(3, 0, 24 * 5, 6).tolist()):
+        seed = tf.constant([3, number], tf.int64)
+        while True:
+            try:
+                crop = preprocessing.training_image(encoded[position], seed, size=56, resize_side_max=200)
+                break
+            except tf.errors.InvalidArgumentError:
+                position = (position + 1) % 6
+        whole_crops += position in (2, 3)
+        np.testing.assert_array_equal(seen[number // 5, number % 5], crop)
+    assert 3 < whole_crops < 37  # of about 40: else this tests nothing
+    for start in (1, 10, 23):
+        np.testing.assert_array_equal(see(24 - start, start_step=start, num_threads=3)[0], seen[start:])
+
+
+def test_too_many_undecodable_images(tmp_path):
+    images = [shards.picture(number) for number in range(30)]
+    for number in (4, 9, 21):
+        images[number] = images[number][:60]
+    shards.write(tmp_path, images)
+    for see in (shards.evaluated, lambda dataset: shards.trained(dataset, 10)):
+        dataset, lines = shards.open_counting(tmp_path, 2)
+        with pytest.raises(ValueError, match='the image cannot be decoded .* --max_bad_records=2 allows no more'):
+            see(dataset)
+        assert len(dataset.bad) == len(lines) == 2
+        dataset, _ = shards.open_counting(tmp_path, 3)
+        see(dataset)
+        assert [number for number in range(30) if number in dataset.bad] == [4, 9, 21]
+
+
+MUTATE = '''
+import sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+from alexnet_tf import data, preprocessing
+from tests.faults import hostile_images, shards
+count = int(sys.argv[2])
+random = np.random.default_rng(count)
+originals = hostile_images.photographs(20)
+images = [hostile_images.mutated(originals[number % 20], random) for number in range(count)]
+shards.write(Path(sys.argv[1]), images)
+alone = []
+for image in images:
+    try:
+        alone.append(preprocessing.evaluation_image(image, size=56).numpy())
+    except tf.errors.InvalidArgumentError:
+        alone.append(None)
+dataset, lines = shards.open_counting(sys.argv[1], count)
+batches = list(data.evaluation_batches(dataset, batch_size=100, image_size=56))
+seen = np.concatenate([images for images, _ in batches])
+np.testing.assert_array_equal(seen, [image for image in alone if image is not None])
+assert [number for number in range(count) if number in dataset.bad] == [n for n in range(count) if alone[n] is None]
+assert len(lines) == len(dataset.bad) == count - len(seen) and all('record ' in line for line in lines), lines
+floats = preprocessing.subtract_mean(seen, [120.0] * 3)
+assert np.isfinite(floats).all()
+print(len(seen), len(lines))
+'''
+
+
+@pytest.mark.parametrize('count', [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_mutations_of_photographs(tmp_path, count):
+    result = run_python('-c', MUTATE, tmp_path, count, timeout=1800)  # raises for an abort
+    good, bad = map(int, result.stdout.split()[-2:])
+    assert good + bad == count and min(good, bad) > count // 20
+
+
+# Formats ----------------------------------------------------------------------------------------------------
+
+
+def formats(pixels):
+    """{name: encoded image} of uint8 pixels [height, width, 3]."""
+    image_module = pytest.importorskip('PIL.Image', reason='Pillow writes the images')
+
+    def saved(kind, mode='RGB', **options):
+        file = io.BytesIO()
+        image_module.fromarray(pixels).convert(mode).save(file, kind, **options)
+        return file.getvalue()
+    return {'PNG': saved('PNG'), '16-bit PNG': tf.io.encode_png(pixels.astype(np.uint16) * 257).numpy(),
+            'GIF': saved('GIF'), 'CMYK': saved('JPEG', 'CMYK', quality=95), 'grayscale': saved('JPEG', 'L', quality=95),
+            'progressive': saved('JPEG', progressive=True, quality=95), 'plain': saved('JPEG', quality=95)}
+
+
+@pytest.mark.parametrize('height, width', [(32, 40), (1, 1), (1, 300)])
+def test_formats_that_are_read_whatever_the_files_name(tmp_path, height, width):
+    smooth = tf.image.resize(np.random.default_rng(0).uniform(0, 255, [3, 4, 3]), [height, width], 'bicubic')
+    pixels = np.clip(smooth, 0, 255).astype(np.uint8)
+    encoded = formats(pixels)
+    dataset = data.open_dataset(str(shards.write(tmp_path, list(encoded.values()))), 'train')
+    (images, _), = data.evaluation_batches(dataset, batch_size=len(encoded), image_size=28)
+    for kind, image in zip(encoded, images.numpy()):
+        grey = np.repeat(pixels @ [[0.299], [0.587], [0.114]], 3, axis=2)
+        expected = preprocessing.resized_square(tf.cast(grey if kind == 'grayscale' else pixels, tf.uint8), 32)
+        difference = np.abs(image - expected.numpy().astype(int)).mean()
+        assert difference <= (0 if 'PNG' in kind else 6), kind  # 6: GIF has 256 colours
+
+
+def other_formats():
+    tiny_png = shards.picture(0)
+    return {
+        'WebP': b'RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f' + bytes(12), 'JPEG XL': b'\xff\x0a' + bytes(40),
+        'JPEG XL in boxes': b'\0\0\0\x0cJXL \r\n\x87\n' + bytes(40), 'BMP': b'BM' + bytes(60), 'text': b'no image',
+        'beginning of a JPEG': b'\xff\xd8\xff', 'beginning of a PNG': tiny_png[:8], 'beginning of a GIF': b'GIF8',
+        'PNG whose header is not first': tiny_png[:8] + struct.pack('>I', 0) + b'tESt' + bytes(4) + tiny_png[8:],
+        'PNG without width': hostile_images.png(0, 5, b''), 'PNG that is too long': hostile_images.png(70_000, 1, b''),
+        'GIF of two frames': hostile_images.gif((8, 8), (8, 8))}
+
+
+def test_other_formats_and_beginnings_are_errors_that_name_the_record(tmp_path):
+    kinds = other_formats()
+    images = [image for pair in zip(kinds.values(), map(shards.picture, range(100))) for image in pair]
+    shards.write(tmp_path, images)
+    dataset, lines = shards.open_counting(tmp_path, len(kinds))
+    assert shards.evaluated(dataset)[0] == list(range(len(kinds)))
+    assert [position in dataset.bad for position in range(len(images))] == [True, False] * len(kinds)
+    for kind, position in zip(kinds, range(0, len(images), 2)):
+        named = f'{dataset.index.where(position)}: the image cannot be decoded ('
+        assert sum(named in line for line in lines) == 1, kind
+    refused = data.open_dataset(str(tmp_path), 'train')
+    with pytest.raises(ValueError, match=r'of-00003, record 0: .* decoded \(it is no JPEG, PNG or GIF\). Take it'):
+        shards.evaluated(refused)
+
+
+def test_an_empty_image_names_the_record(tmp_path):
+    shards.write(tmp_path, [shards.picture(0), b'', shards.picture(2), shards.picture(3)])
+    with pytest.raises(ValueError, match="train-00000-of-00003, record 1: no image under 'image/encoded'"):
+        data.open_dataset(str(tmp_path), 'train')
+    dataset, _ = shards.open_counting(tmp_path, 1)
+    assert shards.evaluated(dataset)[0] == [0, 2, 3] and len(dataset.bad) == 1
+
+
+# Bombs ------------------------------------------------------------------------------------------------------
+
+
+BOMBS = '''
+import resource, sys, types
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+from alexnet_tf import data, export, image_headers, preprocessing, shard_writer
+from tests.faults import hostile_images, shards
+folder = Path(sys.argv[1])
+bombs = sorted(folder.glob('*.bomb'))
+assert len(bombs) == 5, bombs
+# As long as the longest bomb, 6 MB, so that what the queues of encoded images take is not counted.
+good = hostile_images.grey_jpeg(320) + bytes(7 << 20), hostile_images.grey_png(320), hostile_images.gif((8, 8))
+spec = types.SimpleNamespace(image_size=56, class_names=['a', 'b'])
+model = lambda images, training: tf.reduce_mean(images, [1, 2])[:, :2]
+served = export.Served(types.SimpleNamespace(model=model, spec=spec, mean=np.zeros(3, np.float32)))
+tf.saved_model.save(served, str(folder / 'saved'), signatures=served.signatures())
+serve = tf.saved_model.load(str(folder / 'saved')).signatures['serve_bytes']
+
+def batches(dataset, training):
+    if training:
+        return zip(data.training_batches(dataset, seed=0, batch_size=3, image_size=56, num_threads=2), range(3))
+    return data.evaluation_batches(dataset, batch_size=3, image_size=56, num_threads=2)
+
+def paths(images, name):
+    """Every way that an image takes into the program."""
+    shards.write(folder / name, images)
+    dataset = data.open_dataset(str(folder / name), 'train')
+    yield 'training', lambda: list(batches(dataset, True))
+    yield 'evaluation', lambda: list(batches(dataset, False))
+    (folder / 'image').write_bytes(images[0])
+    yield 'build', lambda: shard_writer.read_image(str(folder / 'image'), None, 95)
+    yield 'serving', lambda: serve(image_bytes=tf.constant(images))
+
+for image in good:
+    for way, run in paths([image] * 3, 'good'):
+        run()  # everything is loaded and traced now
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for bomb in bombs:
+    for way, run in paths([bomb.read_bytes()] * 3, bomb.stem):
+        try:
+            run()
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            assert f'pixels; at most {image_headers.MAX_PIXELS} are decoded' in str(error).replace('] [', ' ').replace(
+                '[', '').replace(']', ''), (bomb, way, error)
+        else:
+            raise AssertionError((bomb, way))
+print('grew by', (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, 'MB')
+'''
+
+
+def test_bombs_are_refused_before_memory_is_taken(tmp_path):
+    for name, encoded in (('jpeg', hostile_images.grey_jpeg(23_008)), ('png', hostile_images.grey_png(23_000)),
+                          ('screen', hostile_images.gif((60_000, 60_000), screen=(60_000, 60_000))),
+                          ('frame', hostile_images.gif((60_000, 60_000))),
+                          ('frames', hostile_images.gif(*[(3_000, 3_000)] * 10))):
+        (tmp_path / f'{name}.bomb').write_bytes(encoded)
+    grown = int(run_python('-c', BOMBS, tmp_path).stdout.split('grew by')[1].split()[0])
+    assert grown < 100
+
+
+def test_the_bombs_are_whole_images():
+    """Small ones of the same make are decoded; so it is their size alone that is refused."""
+    for encoded in (hostile_images.grey_jpeg(9_440), hostile_images.grey_png(9_459)):  # just below the limit
+        image = preprocessing.evaluation_image(encoded, size=56)
+        assert len(np.unique(image)) == 1
+    for encoded in (hostile_images.grey_jpeg(9_472), hostile_images.grey_png(9_460)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {image_headers.MAX_PIXELS} are decoded'):
+            preprocessing.evaluation_image(encoded, size=56)
+    assert preprocessing.decode(hostile_images.gif((8, 8))).shape == (8, 8, 3)
+
+
+def test_a_gif_of_countless_blocks_is_refused_soon():
+    encoded = hostile_images.gif((8, 8))[:-1] + b'\x21\xfe'  # and a comment
+    assert decodes(encoded + b'\x01.' * 90 + b'\0\x3b')
+    with pytest.raises(tf.errors.InvalidArgumentError, match='the GIF has more than 50000 blocks'):
+        list(tf.data.Dataset.from_tensors(encoded + b'\x01.' * 10_000_000 + b'\0\x3b').map(preprocessing.decode))
