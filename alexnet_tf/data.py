@@ -109,7 +109,7 @@ class Batches:
         return images.batch(self._batch_size).prefetch(2).with_options(options)
 
     def __iter__(self):
-        iterator, done = iter(self.pipeline), 0
+        iterator, done, self._error = iter(self.pipeline), 0, None
         while True:
             try:
                 batch = next(iterator)

@@ -7,11 +7,13 @@ import os
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -100,6 +102,15 @@ def test_statistics_recover_the_axes_that_made_the_colours(built):
     np.testing.assert_allclose(np.sqrt(info['rgb_covariance_eigenvalues']), DEVIATIONS, rtol=0.04)
     cosines = np.abs(AXES @ np.array(info['rgb_covariance_eigenvectors']))
     np.testing.assert_allclose(cosines, np.eye(3), atol=0.05)
+
+
+def test_every_shard_is_described(built):
+    described = json.loads((built / 'dataset_info.json').read_text())['shards']
+    assert list(described) == sorted(path.name for path in built.glob('*-of-*'))
+    for name, about in described.items():
+        lengths = [len(record.numpy()) for record in tf.data.TFRecordDataset(str(built / name))]
+        assert about == {'records': len(lengths), 'bytes': (built / name).stat().st_size,
+                         'lengths_crc32c': google_crc32c.value(struct.pack(f'<{len(lengths)}q', *lengths))}
 
 
 # Order -------------------------------------------------------------------------------------------------
@@ -229,9 +240,11 @@ def test_a_run_whose_parent_is_killed_ends_whole_and_is_completed(built, images,
         datasets.open_dataset(str(output), 'train')
     stop.unlink()
     shutil.copy(images / stop.relative_to(source), stop)
+    with open(output / 'train-00001-of-00004', 'r+b') as file:  # as if its end had been lost: it is written again
+        file.truncate(file.seek(0, 2) - 1)
     lines = []
     build_tfrecords.build(str(source), str(output), shards={'train': 4}, num_processes=2, log=lines.append)
-    assert lines[0] == '2 of 5 shards are there already.'
+    assert lines[0] == '1 of 5 shards are there already.'
     assert contents(output) == contents(built)
 
 
@@ -282,6 +295,13 @@ def test_nothing_readable_is_an_error_whatever_the_flags(tmp_path):
     path.write_text('no image')
     with pytest.raises(ValueError, match='no training image can be read'):
         build_tfrecords.build(str(tmp_path / 'images'), str(tmp_path / 'records'), skip_unreadable=True, log=quiet)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / 'a.jpg', 'wb') as file:
+        file.truncate(1 << 30)  # a hole
+    with pytest.raises(ValueError, match=f'the file has {1 << 30} bytes; at most {1 << 27} are read'):
+        shard_writer.read_image(str(tmp_path / 'a.jpg'), None, 95)
 
 
 # Single images, read without a process ------------------------------------------------------------------
