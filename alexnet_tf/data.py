@@ -29,6 +29,7 @@ def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224,
     if len(dataset) == 0 or batch_size < 1 or start_step < 0:
         raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
     preprocessing.check_resize_side_max(resize_side_max, image_size)
+
     def ranges(done, _):
         steps = tf.data.Dataset.range(start_step + done // batch_size, np.iinfo(np.int64).max // batch_size)
         return steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
