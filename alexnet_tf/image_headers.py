@@ -16,12 +16,20 @@ def pixels(encoded):
 
     Raises: tf.errors.InvalidArgumentError, when it runs, for more than MAX_PIXELS and for what is no JPEG, PNG or GIF.
     """
+    return _pixels(encoded) if tf.executing_eagerly() else _traced_pixels(encoded)
+
+
+def _pixels(encoded):
     def begins(magic):
         return tf.equal(tf.strings.substr(encoded, 0, len(magic)), magic)
     return tf.cond(
         tf.io.is_jpeg(encoded), lambda: _product(checked(tf.image.extract_jpeg_shape(encoded)[:2])), lambda: tf.cond(
             begins(b'\x89PNG'), lambda: _product(_png_shape(encoded)), lambda: tf.cond(
                 begins(b'GIF8'), lambda: _gif_pixels(encoded), _unknown)))
+
+
+# Once, and not for every pipeline: it is most of the time that building one takes.
+_traced_pixels = tf.function(_pixels, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def checked(shape):
