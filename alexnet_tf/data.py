@@ -117,12 +117,13 @@ class Batches:
             except StopIteration:
                 break
             except tf.errors.OpError as error:
-                failure = error
+                message = error.message  # not the error: with this frame it would make a cycle that keeps the iterator
             else:
                 done += batch[0].shape[0]
                 yield batch
                 continue
-            self._find_bad(done, failure)
+            iterator = None  # ends its threads now, whoever keeps the error that _find_bad may raise
+            self._find_bad(done, message)
             iterator = iter(self._pipeline(done))
         if not done:
             raise ValueError(self._none_left())
@@ -172,8 +173,8 @@ class Batches:
         self._left_out.add(position)
         return None
 
-    def _find_bad(self, done, error):
-        """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline had this error.
+    def _find_bad(self, done, message):
+        """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline failed with a message.
 
         Raises: ValueError if nothing is, or no more is allowed.
         """
@@ -183,7 +184,7 @@ class Batches:
             if good >= self._batch_size:
                 break
         if len(self._dataset.bad) == known:
-            raise self._error or ValueError(f'reading {self._dataset.folder} failed: {error.message}')
+            raise self._error or ValueError(f'reading {self._dataset.folder} failed: {message}')
 
     def _none_left(self):
         return (f'none of the {len(self._dataset)} records of split {self._dataset.split!r} in {self._dataset.folder} '
