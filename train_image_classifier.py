@@ -167,6 +167,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
         start_step = training.restore(
             state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
+    schedule = make_schedule(state, len(dataset) / FLAGS.batch_size)
     loop.keep_best(state, FLAGS.train_dir)
     write_description(spec, dataset, flag_values)
     mean = models.load_mean(spec, FLAGS.train_dir)
@@ -181,7 +182,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
           f'{len(dataset) / FLAGS.batch_size:.1f} steps an epoch.')
     result = loop.train(
         state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
-        schedule=make_schedule(state, len(dataset) / FLAGS.batch_size), pace=pace, notice=notice,
+        schedule=schedule, pace=pace, notice=notice,
         validate=make_validation(model, spec, mean, validation, notice))
     for split in filter(None, (dataset, validation)):
         split.report_bad()
@@ -249,6 +250,7 @@ def image_size():
 
 def check_flags():
     """Refuses flags that would have no effect."""
+    same_run.check_allowed(FLAGS.allow_changes)
     piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
     if piecewise != bool(FLAGS.decay_epochs):
         raise ValueError('--learning_rate_decay_type=piecewise and --decay_epochs (as 13,18) need each other; '

@@ -15,6 +15,13 @@ def describe(dataset):
     return f'{len(dataset)} records, {int(dataset.index.length.sum())} bytes'
 
 
+def check_allowed(allowed):
+    """Raises ValueError for names in --allow_changes that are not compared."""
+    unknown = sorted(set(allowed) - set(COMPARED))
+    if unknown:
+        raise ValueError(f'--allow_changes={",".join(unknown)}: known are {", ".join(COMPARED)}.')
+
+
 def check(train_dir, now, allowed):
     """Raises ValueError, with both values, when the run in train_dir was begun with something else.
 
@@ -22,9 +29,6 @@ def check(train_dir, now, allowed):
       now: {name: value}, with COMPARED among the names.
       allowed: names that may differ (--allow_changes).
     """
-    unknown = sorted(set(allowed) - set(COMPARED))
-    if unknown:
-        raise ValueError(f'--allow_changes={",".join(unknown)}: known are {", ".join(COMPARED)}.')
     before = json_files.read(os.path.join(train_dir, FLAGS_FILE)) or {}
     for name in COMPARED:
         if name in before and before[name] != now[name] and name not in allowed:

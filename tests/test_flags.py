@@ -89,6 +89,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('module', WRONG)
 def test_wrong_values(module, tmp_path):
     here = [f'--train_dir={tmp_path}'] if module == 'train_image_classifier' else []

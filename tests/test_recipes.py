@@ -215,6 +215,7 @@ def test_the_original_recipe_trains_is_evaluated_and_exported(small_records, tmp
     assert served(images=tf.zeros([2, 224, 224, 3]))['logits'].shape == (2, model.output_shape[-1])
 
 
+@pytest.mark.slow
 def test_two_devices_resume_and_export_on_one(small_records, tmp_path):
     """--model_parallel=2 for two steps, then one device for a third, is one device for three."""
     common = ['--model_name=alexnet', '--learning_rate_decay_type=fixed', '--learning_rate=0.0001',
@@ -226,6 +227,8 @@ def test_two_devices_resume_and_export_on_one(small_records, tmp_path):
     one, two = (tf.train.load_checkpoint(str(tmp_path / name)) for name in ('one', 'two'))
     assert one.get_variable_to_shape_map() == two.get_variable_to_shape_map()
     for name in one.get_variable_to_shape_map():
+        if name == 'best_step':
+            continue  # the run in two parts was also validated at the end of the first
         assert np.abs(one.get_tensor(name) - two.get_tensor(name)).max() < 1e-5, name
     run_python('-m', 'alexnet_tf.export', f'--checkpoint_path={tmp_path / "two"}', f'--output_dir={tmp_path / "out"}')
     assert (tmp_path / 'out' / 'saved_model.pb').exists()
@@ -253,7 +256,7 @@ def test_flags_that_contradict_each_other(small_records, tmp_path):
     messages = messages_of('train_image_classifier', [common + case for case in CONTRADICTIONS.values()])
     for sentence, message in zip(CONTRADICTIONS, messages):
         assert sentence in message and 'File "' not in message, message
-    assert not list(tmp_path.iterdir())  # nothing was written for them
+    assert {path.name for path in tmp_path.iterdir()} <= {'lock'}  # nothing was written for them
 
 
 def test_towers_of_a_network_without_towers(tmp_path):
@@ -263,6 +266,7 @@ def test_towers_of_a_network_without_towers(tmp_path):
     assert 'Traceback' not in result.stderr
 
 
+@pytest.mark.slow
 def test_weights_of_another_variant_are_refused(small_records, tmp_path):
     folder = tmp_path / 'caffe'
     run_recipe(small_records, folder, '--model_name=alexnet', '--variant=caffe', '--learning_rate_decay_type=fixed',

@@ -73,6 +73,7 @@ def test_a_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(trained, 
         np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_numbers_of_one(trained, small_records, tmp_path):
     # Dropout, noise, loss and decay included. Sums in another order differ by 1e-7, which a larger learning
     # rate amplifies within a few steps wherever it turns a max pooling or a ReLU over.

@@ -35,6 +35,7 @@ WRONG = {
         'checkpoint_exclude_scopes': [
             [f'--checkpoint_exclude_scopes={value}', '--checkpoint_path={empty}'] for value in (
                 'alexnet_v2/fc8,', 'alexnet_v2/fc9', 'fc8')],
+        'allow_changes': [[f'--allow_changes={value}'] for value in ('learning_rate', 'batch_size,', 'x')],
         'trainable_scopes': [[f'--trainable_scopes={value}'] for value in (
             ',alexnet_v2/fc8', 'alexnet_v2/conv9', 'alexnet_v2/fc8,alexnet_v2/fc9')],
         '': [['--learning_rate_decay_type=piecewise'], ['--decay_epochs=4'], ['--learning_rate_steps=0:0.1'],
