@@ -50,10 +50,10 @@ def test_a_photograph_cut_off_at_twenty_points(tmp_path):
 
 def test_a_cut_off_image_that_serves_for_some_crops(tmp_path):
     """Whether it is bad depends on the crop then, and not on what was seen before: a resumed run sees the same."""
-    rows = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
-    whole = tf.io.encode_jpeg(rows, quality=100).numpy()
-    images = [whole] * 6
-    images[2] = images[3] = whole[:len(whole) * 15 // 16]  # the last rows are lost
+    pixels = np.random.default_rng(0).integers(0, 256, [6, 64, 64, 3], np.uint8)
+    images = [tf.io.encode_jpeg(image, quality=100).numpy() for image in pixels]
+    for number in (2, 3):
+        images[number] = images[number][:len(images[number]) * 15 // 16]  # the last rows are lost
     shards.write(tmp_path, images)
 
     def see(steps, **kwargs):
