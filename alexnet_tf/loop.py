@@ -147,9 +147,12 @@ class _Run:
         self.saver.wait()
         return self.result
 
+    def _is_scheduled(self):
+        """Whether a validation is made at this step however long the run is."""
+        return bool(self.pace.validate_every) and self.step % self.pace.validate_every == 0
+
     def _validation_is_due(self):
-        scheduled = self.pace.validate_every and self.step % self.pace.validate_every == 0
-        return self.validate and self.step > 0 and (scheduled or self.step == self.pace.max_steps)
+        return self.validate and self.step > 0 and (self._is_scheduled() or self.step == self.pace.max_steps)
 
     def _save_if_due(self):
         self.saver.check()
@@ -214,7 +217,7 @@ class _Run:
         The plateau learns from scheduled validations alone: a run that is made longer later is then the run that was
         long from the beginning.
         """
-        state, pace = self.state, self.pace
+        state = self.state
         self.metrics.write('validation', self.step, accuracy=result.accuracy, recall_5=result.recall_5,
                            loss=result.loss)
         self.log(f'validation at step {self.step}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%}, '
@@ -224,8 +227,7 @@ class _Run:
         if is_best:
             state.best_accuracy.assign(result.accuracy)
             state.best_step.assign(self.step)
-        scheduled = pace.validate_every and self.step % pace.validate_every == 0
-        if scheduled and state.plateau and state.plateau.update(1 - result.accuracy):
+        if self._is_scheduled() and state.plateau and state.plateau.update(1 - result.accuracy):
             self.log('The validation error stopped improving: the learning rate is divided.')
         return is_best
 

@@ -12,6 +12,8 @@ import threading
 import google_crc32c
 import numpy as np
 
+from alexnet_tf import untrusted
+
 MAX_BYTES = 256 << 20  # of a record; more is no photograph, but damage or an attack
 _HEADER, _FOOTER = 12, 4
 _SEARCHED = 1 << 20  # bytes that are searched at once for the next record
@@ -111,8 +113,7 @@ class _Scan:
 
 def _scan(path, tolerant):
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever
-            raise ValueError(f'the shard {path} is no file; replace it by one.')
+        untrusted.check_regular(path)
         with open(path, 'rb', buffering=0) as file:
             return _scan_open(file.fileno(), path, tolerant)
     except OSError as error:

@@ -36,7 +36,7 @@ def measure(network, dtype, batch):
                    if name.startswith(f'{checkpoints.PREFIX}-0.'))
         saver.close()
     name = f'{network}, checkpoint of {size / 1e6:.0f} MB'
-    return [timing.Row(name, what, dtype, batch, 's', sorted(values)[len(values) // 2], min(values), max(values))
+    return [timing.row(name, what, dtype, batch, 's', values)
             for what, values in (('step alone', alone), ('call of save', called), ('step beside the write', beside),
                                  ('save, until it is on the disk', written))]
 

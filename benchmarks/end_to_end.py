@@ -69,17 +69,14 @@ def measure(network, dtype):
             waits.append(100 * waited)
             first.append(seconds)
             scored.append(evaluation(folder, dtype))
-    name, own = f'end to end, {network}', statistics.median(whole)
-    return [timing.Row(name, 'train_image_classifier.py', dtype, FLAGS.batch_size, 'images/s', own, min(whole),
-                       max(whole)),
-            timing.Row(name, 'step on images in memory', dtype, FLAGS.batch_size, 'images/s', statistics.median(bare),
-                       min(bare), max(bare), own / statistics.median(bare)),
-            timing.Row(f'{name}, waiting for input', 'train_image_classifier.py', dtype, FLAGS.batch_size, '%',
-                       statistics.median(waits), min(waits), max(waits)),
-            timing.Row(f'{name}, to the first step', 'train_image_classifier.py', dtype, FLAGS.batch_size, 's',
-                       statistics.median(first), min(first), max(first)),
-            timing.Row(f'{name}, evaluation', 'eval_image_classifier.py', dtype, 100, 'images/s',
-                       statistics.median(scored), min(scored), max(scored))]
+    name, batch = f'end to end, {network}', FLAGS.batch_size
+    ratio = statistics.median(whole) / statistics.median(bare)
+    trainer, scorer = 'train_image_classifier.py', 'eval_image_classifier.py'
+    return [timing.row(name, trainer, dtype, batch, 'images/s', whole),
+            timing.row(name, 'step on images in memory', dtype, batch, 'images/s', bare, ratio),
+            timing.row(f'{name}, waiting for input', trainer, dtype, batch, '%', waits),
+            timing.row(f'{name}, to the first step', trainer, dtype, batch, 's', first),
+            timing.row(f'{name}, evaluation', scorer, dtype, 100, 'images/s', scored)]
 
 
 def main():

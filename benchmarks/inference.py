@@ -4,7 +4,6 @@
 
 Throughput by batch, and at batch 1 the latency's median and 99th percentile.
 """
-import gc
 import os
 import tempfile
 
@@ -12,12 +11,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 from absl import flags, logging
 
 from alexnet_tf import command, export, inference, models, preprocessing
 from benchmarks import peers, timing
-from benchmarks.train_step import CLASSES, SIZE, TABLES
+from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
 
 FLAGS = flags.FLAGS
 
@@ -67,9 +65,7 @@ def measure(network, dtype, batch):
                             None if peer == 'alexnet_tf' else
                             float(np.median(seconds['alexnet_tf']) / np.median(values)))
                  for peer, values in seconds.items()]
-    runs.clear()
-    tf_keras.backend.clear_session()
-    gc.collect()
+    forget(runs)
     print(timing.markdown(rows))
     return rows
 

@@ -120,7 +120,7 @@ def measure(dataset, cores):
                 print(f'{peer} is left out: {error}')
     ceiling, own = (statistics.median(found[name]) for name in ('decoding alone', 'alexnet_tf'))
     name = f'{os.path.basename(os.path.normpath(dataset.folder))}, {cores} core{"s" if cores > 1 else ""}'
-    return [timing.Row(name, peer, 'uint8', BATCH, 'images/s', statistics.median(values), min(values), max(values),
+    return [timing.row(name, peer, 'uint8', BATCH, 'images/s', values,
                        None if peer == 'alexnet_tf' else own / statistics.median(values),
                        statistics.median(values) / ceiling) for peer, values in found.items() if values]
 

@@ -26,14 +26,13 @@ FLAGS = flags.FLAGS
 START = '''
 import json, sys, time
 from alexnet_tf import data
-def peak():
-    return int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
-before, start = peak(), time.perf_counter()
+from benchmarks import timing
+before, start = timing.peak_bytes(), time.perf_counter()
 dataset = data.open_dataset(sys.argv[1], 'train')
 opened = time.perf_counter()
 step = int(len(dataset) * float(sys.argv[2])) // 128
 next(iter(data.training_batches(dataset, seed=0, batch_size=128, start_step=step)))
-memory = (peak() - before) / 1024
+memory = (timing.peak_bytes() - before) / 2 ** 20
 print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, memory]))
 '''
 
@@ -69,7 +68,7 @@ def start_up():
                                       check=True)
                 examples, opened, drawn, memory = json.loads(done.stdout.splitlines()[-1])
                 for what, value, unit in (('open', opened, 's'), ('first batch', drawn, 's'), ('memory', memory, 'MB')):
-                    rows.append(timing.Row(f'{examples:,} records: {what}', where, 'uint8', 128, unit, *3 * [value]))
+                    rows.append(timing.row(f'{examples:,} records: {what}', where, 'uint8', 128, unit, [value]))
     return rows
 
 
@@ -84,8 +83,7 @@ def batches():
 
 
 def _median_of_three(name, function):
-    values = sorted(function() for _ in range(3))
-    return timing.Row(name, 'alexnet_tf', 'uint8', 128, 'images/s', values[1], values[0], values[2])
+    return timing.row(name, 'alexnet_tf', 'uint8', 128, 'images/s', [function() for _ in range(3)])
 
 
 def inputs():

@@ -28,6 +28,17 @@ class Row:
     share: float | None = None
 
 
+def row(name, peer, dtype, batch, unit, values, ratio=None, share=None):
+    """The Row of several measurements of one thing."""
+    return Row(name, peer, dtype, batch, unit, statistics.median(values), min(values), max(values), ratio, share)
+
+
+def peak_bytes():
+    """The most memory that this process ever had; getrusage's peak is inherited from the parent."""
+    with open('/proc/self/status', encoding='ascii') as file:
+        return 1024 * int(next(line for line in file if line.startswith('VmHWM')).split()[1])
+
+
 def alternate(runs, *, repetitions=5, warmup=1):
     """{peer: [seconds]} of {peer: function}, the peers one after the other in every round."""
     seconds = {peer: [] for peer in runs}
@@ -45,14 +56,15 @@ def rates(name, dtype, batch, seconds, *, images, ours='alexnet_tf', unit='image
 
     ceiling: images/s that the machine's matrix product allows, or {peer: images/s}; share is the rate divided by it.
     """
-    result = []
-    per_peer = {peer: sorted(images / value for value in values) for peer, values in seconds.items()}
-    for peer, values in per_peer.items():
-        median = statistics.median(values)
-        ratio = None if peer == ours or ours not in per_peer else statistics.median(per_peer[ours]) / median
-        result.append(Row(name, peer, dtype, batch, unit, median, values[0], values[-1], ratio,
-                          ceiling and median / (ceiling[peer] if isinstance(ceiling, dict) else ceiling)))
-    return result
+    per_peer = {peer: [images / value for value in values] for peer, values in seconds.items()}
+    medians = {peer: statistics.median(values) for peer, values in per_peer.items()}
+
+    def ratio(peer):
+        return None if peer == ours or ours not in medians else medians[ours] / medians[peer]
+
+    def share(peer):
+        return ceiling and medians[peer] / (ceiling[peer] if isinstance(ceiling, dict) else ceiling)
+    return [row(name, peer, dtype, batch, unit, values, ratio(peer), share(peer)) for peer, values in per_peer.items()]
 
 
 def matmul(dtype, size=4096):

@@ -74,7 +74,7 @@ def measure(network, dtype, batch):
     seconds = timing.alternate({**runs, 'product': product}, repetitions=FLAGS.repetitions)
     ceiling = product_flops / np.median(seconds.pop('product')) / timing.flops(TABLES[network], CLASSES, SIZE, True)
     results = timing.rates(f'train {network}', dtype, batch, seconds, images=batch, ceiling=ceiling)
-    _forget(runs)
+    forget(runs)
     print(timing.markdown(results), flush=True)
     return results
 
@@ -88,12 +88,12 @@ def compare_networks(dtype, batch):
     per_second = product_flops / np.median(seconds.pop('product'))
     results = timing.rates('train', dtype, batch, seconds, images=batch, ours='alexnet', ceiling={
         network: per_second / timing.flops(table, CLASSES, SIZE, True) for network, table in TABLES.items()})
-    _forget(runs)
+    forget(runs)
     print(timing.markdown(results), flush=True)
     return results
 
 
-def _forget(runs):
+def forget(runs):
     """Frees the memory of the functions and their models."""
     runs.clear()
     tf_keras.backend.clear_session()
@@ -110,8 +110,7 @@ def peak_memory(network, dtype, batch):
         lines = [line for line in done.stdout.splitlines() if line.startswith('peak ')]
         if lines:
             gigabytes = float(lines[0].split()[1])
-            result.append(timing.Row(f'peak memory, {network}', peer, dtype, batch, 'GB', gigabytes, gigabytes,
-                                     gigabytes))
+            result.append(timing.row(f'peak memory, {network}', peer, dtype, batch, 'GB', [gigabytes]))
     return result
 
 
@@ -122,9 +121,7 @@ def report_own_peak(peer):
     if run:
         for _ in range(3):
             run()
-        with open('/proc/self/status', encoding='ascii') as file:  # getrusage's peak is inherited from the parent
-            peak = next(line for line in file if line.startswith('VmHWM'))
-        print(f'peak {int(peak.split()[1]) * 1024 / 1e9:.3f} GB')
+        print(f'peak {timing.peak_bytes() / 1e9:.3f} GB')
 
 
 def main():
