@@ -66,6 +66,8 @@ def check_places(checkpoint_paths):
     if len(checkpoint_paths) > 1 and not FLAGS.eval_dir and not FLAGS.wait_for_checkpoints:
         raise ValueError(f'--checkpoint_path names {len(checkpoint_paths)} networks; say with --eval_dir where their '
                          'common result goes.')
+    if FLAGS['wait_timeout_secs'].present and not FLAGS.wait_for_checkpoints:
+        raise ValueError('--wait_timeout_secs has no effect without --wait_for_checkpoints.')
     if FLAGS.eval_dir:
         untrusted.check_writable(FLAGS.eval_dir, 'eval_dir')
     if FLAGS.scores_file:

@@ -5,15 +5,16 @@
 
 Started again with the same --train_dir it goes on where it stopped.
 """
+import dataclasses
 import functools
 import math
 import os
 import shlex
-import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from alexnet_tf import (
@@ -37,7 +38,6 @@ from alexnet_tf import (
     untrusted,
 )
 from nets import alexnet
-from nets import checkpoints as named
 
 FLAGS = flags.FLAGS
 # What the sample's 2,000 small photographs want; flags that are given go before.
@@ -72,6 +72,9 @@ def define_flags():
     f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
     f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
     f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_integer('intra_op_threads', None, 'Threads of one operation; default: as the run in --train_dir was '
+                     "begun, else one a core. Sums are split among them: the weights' last bits depend on it.", 1,
+                     same_run.MAX_THREADS)
     f.DEFINE_integer('max_bad_records', 0, 'Of each split, leave out so many records that are damaged or no images; '
                      'each is named. One more ends the run.', lower_bound=0)
     f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
@@ -120,13 +123,19 @@ def define_flags():
     slim_flags.define_refused(slim_flags.TRAIN)
 
 
-OPTIMIZER_FLAGS = {
-    'momentum': 0.9, 'adadelta_rho': 0.95, 'adagrad_initial_accumulator_value': 0.1, 'adam_beta1': 0.9,
-    'adam_beta2': 0.999, 'opt_epsilon': 1.0, 'ftrl_learning_rate_power': -0.5,
-    'ftrl_initial_accumulator_value': 0.1, 'ftrl_l1': 0.0, 'ftrl_l2': 0.0, 'rmsprop_momentum': 0.9,
-    'rmsprop_decay': 0.9}
+OPTIMIZER_FLAGS = optimizers.make.__kwdefaults__
 OPTIMIZER_BOUNDS = {'ftrl_learning_rate_power': (None, 0)} | dict.fromkeys(
     ('momentum', 'adadelta_rho', 'adam_beta1', 'adam_beta2', 'rmsprop_momentum', 'rmsprop_decay'), (0, 1))
+
+
+SCHEDULE = 'learning_rate_decay_type'
+WORKS_WITH = {  # a flag: (the one that decides, its values with which the first has an effect)
+    'learning_rate': (SCHEDULE, schedules.DECAY_TYPES), 'warmup_epochs': (SCHEDULE, schedules.DECAY_TYPES),
+    'learning_rate_decay_factor': (SCHEDULE, ('plateau', 'piecewise', 'exponential')),
+    'num_epochs_per_decay': (SCHEDULE, ('exponential', 'polynomial')), 'end_learning_rate': (SCHEDULE, ('polynomial',)),
+    'plateau_patience': (SCHEDULE, ('plateau',)),
+    **{name: ('optimizer', (name.partition('_')[0],)) for name in OPTIMIZER_FLAGS},  # adam_beta1 with adam, …
+    'opt_epsilon': ('optimizer', ('adadelta', 'adam', 'rmsprop'))}
 
 
 def are_numbers(values):
@@ -137,12 +146,16 @@ def are_numbers(values):
 
 
 def run(notice):
+    check_flags()
+    threads, reason = same_run.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    FLAGS.intra_op_threads = threads
+    print(f'Threads of an operation: {threads} ({reason}).')
     strategy, devices = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
-    check_flags()
     dataset, validation = open_splits()
     with run_lock.hold(FLAGS.train_dir):
         checkpoints.remove_leftovers(FLAGS.train_dir)
@@ -151,10 +164,10 @@ def run(notice):
 
 def run_on(dataset, validation, strategy, devices, policy, notice):
     """What the process does while it has train_dir for itself."""
-    spec = make_spec(dataset)
     flag_values = described_flags(policy, dataset)
     if checkpoints.find(FLAGS.train_dir):
         same_run.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
+    spec = make_spec(dataset)
     models.set_seed(FLAGS.seed)
     with strategy.scope():
         model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
@@ -163,7 +176,6 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
         plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
         state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
                                own_rates=bool(FLAGS.learning_rate_steps) or FLAGS.bias_learning_rate_factor != 1)
-        check_scopes(state)
         start_step = training.restore(
             state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
@@ -237,10 +249,12 @@ def make_spec(dataset):
     spec = models.Spec(FLAGS.model_name, image_size(), dataset.class_names, mean, dataset.labels_offset, FLAGS.variant,
                        FLAGS.dropout_keep_prob if unscaled else None)
     known = models.read_spec(FLAGS.train_dir) if checkpoints.find(FLAGS.train_dir) else None
+    if known and 'dataset' in FLAGS.allow_changes and type(known.mean) is type(spec.mean):
+        spec = dataclasses.replace(spec, mean=known.mean)  # the run keeps its own
     if known and known != spec:
-        differing = ', '.join(field for field in vars(spec) if getattr(spec, field) != getattr(known, field))
-        raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with another {differing}; choose another '
-                         'folder, or delete that one.')
+        raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with {models.differences(known, spec)}; no flag '
+                         'allows that, since the weights would mean something else. Choose another --train_dir, with '
+                         '--checkpoint_path for the weights.')
     return spec
 
 
@@ -262,12 +276,17 @@ def check_flags():
     if (steps or FLAGS.bias_learning_rate_factor != 1) and FLAGS.optimizer not in ('momentum', 'sgd'):
         raise ValueError(f'--optimizer={FLAGS.optimizer} cannot give single variables a rate of their own '
                          '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
-    for name in ('learning_rate', 'warmup_epochs'):
-        if steps and FLAGS[name].present:
-            raise ValueError(f'--{name} has no effect with --learning_rate_decay_type=steps; say all rates in '
-                             '--learning_rate_steps, as 0:0.001.')
+    for name, (decides, values) in WORKS_WITH.items():
+        if FLAGS[name].present and FLAGS[decides].value not in values:
+            raise ValueError(f'--{name} has no effect with --{decides}={FLAGS[decides].value}; leave it out, or choose '
+                             f'--{decides}={"|".join(values)}.')
     if FLAGS['color_noise_kind'].present and not FLAGS.color_noise:
         raise ValueError(f'--color_noise_kind={FLAGS.color_noise_kind} has no effect with --color_noise=0.')
+    if FLAGS['num_epochs'].present and FLAGS.max_number_of_steps is not None:
+        raise ValueError(f'--num_epochs={FLAGS.num_epochs:g} and --max_number_of_steps={FLAGS.max_number_of_steps} '
+                         'both say when training ends; give one of them.')
+    if FLAGS.validate_every_n_steps and not FLAGS.validation_split_name:
+        raise ValueError('--validate_every_n_steps has no effect with --validation_split_name= (no validation).')
     untrusted.check_writable(FLAGS.train_dir, 'train_dir')
     preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
@@ -276,24 +295,16 @@ def check_flags():
     for name in ('checkpoint_exclude_scopes', 'trainable_scopes'):
         if '' in FLAGS[name].value:
             raise ValueError(f'--{name} has an empty entry, which would mean all variables; remove the comma.')
-    if FLAGS.checkpoint_exclude_scopes and not FLAGS.checkpoint_path:
-        raise ValueError('--checkpoint_exclude_scopes is about --checkpoint_path, which is not given.')
+    for name in ('checkpoint_exclude_scopes', 'ignore_missing_vars'):
+        if FLAGS[name].value and not FLAGS.checkpoint_path:
+            raise ValueError(f'--{name} is about --checkpoint_path, which is not given.')
 
 
 def described_flags(policy, dataset):
     """{flag: value} of this run, with the arithmetic that was chosen and what the training set is."""
-    values = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
-              if flag.name not in slim_flags.TRAIN}
+    own = FLAGS.flags_by_module_dict()[FLAGS.find_module_defining_flag('train_dir')]
+    values = {flag.name: flag.value for flag in own if flag.name not in slim_flags.TRAIN}
     return values | {'precision': policy.replace('mixed_', ''), 'dataset': same_run.describe(dataset)}
-
-
-def check_scopes(state):
-    """Refuses scopes that name no variable: they would have no effect."""
-    for flag in ('checkpoint_exclude_scopes', 'trainable_scopes'):
-        for scope in FLAGS[flag].value:
-            if not any(named.in_scope(name, scope) for name in state.weights):
-                raise ValueError(f'--{flag} has {scope!r}, which fits no variable; there are '
-                                 f'{", ".join(sorted(state.weights))}.')
 
 
 def write_description(spec, dataset, flag_values):

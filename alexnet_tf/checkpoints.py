@@ -41,8 +41,9 @@ def save(folder, step, tensors):
         _forget_older(folder, path, KEPT)
     except (OSError, ValueError) as error:
         _remove(path)
-        raise ValueError(f'cannot write the checkpoint {path}: {error} The checkpoints before it are as they were; '
-                         'free space or mend the permissions, and the same command goes on from the last.') from error
+        what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
+        raise ValueError(f'{what} The checkpoints before it are as they were; free space or mend the permissions, and '
+                         'the same command goes on from the last.') from error
     return path
 
 

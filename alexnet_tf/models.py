@@ -44,6 +44,15 @@ class Spec:
         return len(self.class_names)
 
 
+def differences(one, other):
+    """'field value, not other value, …' of two Specs."""
+    def short(value):
+        text = str(value)
+        return text if len(text) <= 60 else text[:60] + ' …'
+    return ', '.join(f'{field} {short(value)}, not {short(getattr(other, field))}'
+                     for field, value in vars(one).items() if value != getattr(other, field))
+
+
 def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_values=None, devices=None):
     """The Keras model of a Spec; other arguments as of nets.alexnet.AlexNet.
 

@@ -29,9 +29,7 @@ class State:
             variable for variable in model.trainable_variables
             if not trainable_scopes or any(named.in_scope(names[variable.ref()], scope) for scope in trainable_scopes)]
         self.trainable_names = ['/'.join(names[variable.ref()].split('/')[-2:]) for variable in self.trainable]
-        if not self.trainable:
-            raise ValueError(f'trainable_scopes {", ".join(trainable_scopes)} fits no variable; there are '
-                             f'{", ".join(sorted(self.weights))}.')
+        _check_scopes('trainable_scopes', trainable_scopes, self.weights)
         optimizer.build(self.trainable)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='global_step')
         self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False, name='best_accuracy')
@@ -75,6 +73,7 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
 
     Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
     """
+    _check_scopes('checkpoint_exclude_scopes', exclude_scopes, state.weights)
     # 1. Resume: a checkpoint in train_dir goes before everything else, and all of it is loaded.
     latest = checkpoints.find_intact(train_dir, log)
     if latest:
@@ -98,6 +97,13 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
     return 0
+
+
+def _check_scopes(flag, scopes, weights):
+    """Refuses scopes that name no variable: they would have no effect."""
+    for scope in scopes:
+        if not any(named.in_scope(name, scope) for name in weights):
+            raise ValueError(f'--{flag} has {scope!r}, which fits no variable; there are {", ".join(sorted(weights))}.')
 
 
 def _check_same_network(spec, known, source):

@@ -55,7 +55,8 @@ def save(tensors, path):
         tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=[''] * len(names),
                           tensors=[tf.convert_to_tensor(tensors[name]) for name in names])
     except (OSError, tf.errors.OpError) as error:
-        raise ValueError(f'cannot write the checkpoint {path}: {error}') from error
+        reason = str(error).split('}} ')[-1].split(' [Op:')[0]  # less TensorFlow's names of its own
+        raise ValueError(f'cannot write the checkpoint {path}: {reason}.') from error
     return path
 
 

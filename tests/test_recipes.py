@@ -247,6 +247,15 @@ CONTRADICTIONS = {
     'no effect with --color_noise=0': ['--color_noise_kind=popular', '--color_noise=0'],
     'give biases their rate there': ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1',
                                      '--bias_learning_rate_factor=2'],
+    '--plateau_patience has no effect with --learning_rate_decay_type=fixed; leave it out, or choose': [
+        '--plateau_patience=3', '--learning_rate_decay_type=fixed'],
+    'learning_rate_decay_type=exponential|polynomial': ['--num_epochs_per_decay=2', '--decay_epochs='],
+    '--adam_beta1 has no effect with --optimizer=momentum': ['--adam_beta1=0.8'],
+    '--rmsprop_decay has no effect with --optimizer=adam': ['--rmsprop_decay=0.8', '--optimizer=adam'],
+    '--num_epochs=2 and --max_number_of_steps=5 both say': ['--num_epochs=2', '--max_number_of_steps=5'],
+    '--validate_every_n_steps has no effect': ['--validate_every_n_steps=5', '--validation_split_name=',
+                                               '--learning_rate_decay_type=fixed'],
+    '--ignore_missing_vars is about --checkpoint_path': ['--ignore_missing_vars'],
     'has no mean image': ['--recipe=caffe', '--num_epochs=1'],
 }
 

@@ -1,9 +1,11 @@
 """A small training run in a process of its own, made of the project's real parts, for tests that kill it.
 
     python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
+        [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2]
 
-Trains a network of two layers on the CIFAR-10 sample, saves after every step and prints the hash of all that a
-checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for the COUNTth time.
+Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
+prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
+the COUNTth time. decode_threads: 0: AUTOTUNE.
 """
 import argparse
 import functools
@@ -12,6 +14,7 @@ import os
 import signal
 import time
 
+import tensorflow as tf
 import tf_keras
 
 from alexnet_tf import (
@@ -73,7 +76,7 @@ def state_hash(tensors):
     return digest.hexdigest()
 
 
-def make(num_clones=1):
+def make(num_clones=1, decode_threads=1):
     """(State, train step, step -> batches, () -> evaluation.Result) of the small run."""
     strategy, _ = training.make_strategy(num_clones, num_clones > 1)
     dataset, validation = (data.open_dataset(data.SAMPLE_DIR, split) for split in ('train', 'validation'))
@@ -82,7 +85,8 @@ def make(num_clones=1):
     step = training.make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
     eval_step = evaluation.make_eval_step([(state.model, MEAN, 32)])
     squares = data.evaluation_batches(validation, batch_size=100, image_size=32)
-    batches = functools.partial(data.training_batches, dataset, seed=0, batch_size=8, image_size=32, num_threads=1)
+    batches = functools.partial(data.training_batches, dataset, seed=0, batch_size=8, image_size=32,
+                                num_threads=decode_threads or None)
     return (state, step, lambda start: batches(start_step=start),
             lambda between=None: evaluation.evaluate(eval_step, squares, 100, max_num_batches=1, between=between)[0])
 
@@ -96,18 +100,18 @@ def schedule(state):
     return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
 
 
-def run(train_dir, steps, num_clones, pause):
+def run(train_dir, steps, num_clones, pause, save_secs, decode_threads):
     with stopping.noted() as notice, run_lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
-        state, step, batches, validate = make(num_clones)
+        state, step, batches, validate = make(num_clones, decode_threads)
         training.restore(state, train_dir)
         loop.keep_best(state, train_dir)
 
         def slow_step(*batch):
             time.sleep(pause)
             return step(*batch)
-        loop.train(state, slow_step, batches, train_dir=train_dir, schedule=schedule(state), pace=pace(steps),
-                   validate=lambda: validate(notice.check), notice=notice)
+        loop.train(state, slow_step, batches, train_dir=train_dir, schedule=schedule(state),
+                   pace=pace(steps, save_secs=save_secs), validate=lambda: validate(notice.check), notice=notice)
         print('hash', state_hash(state.tensors()))
 
 
@@ -118,12 +122,17 @@ def main():
     parser.add_argument('--die_at')
     parser.add_argument('--num_clones', type=int, default=1)
     parser.add_argument('--pause', type=float, default=0.0)
-    arguments = parser.parse_args()
-    if arguments.die_at:
-        arm(arguments.die_at)
+    parser.add_argument('--save_secs', type=float, default=0.0)
+    parser.add_argument('--decode_threads', type=int, default=1)
+    parser.add_argument('--intra_op_threads', type=int, default=0)
+    arguments = vars(parser.parse_args())
+    die_at, threads = arguments.pop('die_at'), arguments.pop('intra_op_threads')
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if die_at:
+        arm(die_at)
     try:
-        run(arguments.train_dir, arguments.steps, arguments.num_clones, arguments.pause)
-    except ValueError as error:
+        run(**arguments)
+    except (ValueError, OSError) as error:
         raise SystemExit(f'small_run: {error}') from error
     except stopping.Stopped as stopped:
         print(stopped)

@@ -85,16 +85,23 @@ def test_killed_at_random_moments(tmp_path, clones):
     whole = tmp_path / 'whole'
     expected = hash_in(finish(whole, *arguments)), rows(whole)
     random.seed(clones)
-    folder, kills = tmp_path / 'killed', 0
+    run, kills, in_training = 0, 0, 0
     while kills < 50:
+        folder = tmp_path / str(run)
         process = start(folder, *arguments)
+        if kills % 5:  # else at any moment, of starting and going on from a checkpoint too
+            wait_for(process, 'step ')
         try:
-            process.wait(random.uniform(2.5, 9))
-            folder = tmp_path / f'killed{kills}'  # it came to its end: begin another
+            process.wait(random.uniform(0, 3))
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
-        process.communicate()
+            in_training += bool(kills % 5)
+            process.communicate()
+        else:
+            run += 1
+            check_whole(folder, process.communicate()[0], expected)
+    assert in_training >= 25
     check_whole(folder, finish(folder, *arguments), expected)
 
 

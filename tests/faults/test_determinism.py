@@ -1,0 +1,89 @@
+"""The same seed gives the same weights to the bit: again, with other threads, on fewer cores, with or without AUTOTUNE.
+
+Sums are split among the threads of an operation, so their number (--intra_op_threads) belongs to the run, which keeps
+it whatever the machine has.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from alexnet_tf import metrics, same_run
+from tests.conftest import ROOT
+from tests.faults.test_checkpoint_faults import content
+
+STEPS = 200
+REAL = ('train_image_classifier.py', '--batch_size=8', '--validation_split_name=', '--learning_rate_decay_type=fixed',
+        '--log_every_n_steps=1', '--color_noise=0.1', '--dropout_keep_prob=0.5', '--learning_rate=0.001')
+ONE_DECODES, FIVE_DECODE = '--num_preprocessing_threads=1', '--num_preprocessing_threads=5'
+
+
+def run(*arguments, cores=None, **environment):
+    """What a process prints that may use so many cores; its exit status must be 0."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False,
+        env=os.environ | environment,
+        preexec_fn=lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def small(folder, *arguments, **kwargs):
+    """The hash of all that 200 steps of the small run leave."""
+    printed = run('-m', 'tests.faults.small_run', str(folder), f'--steps={STEPS}', '--save_secs=1000', *arguments,
+                  **kwargs)
+    return re.search(r'^hash (\w{64})$', printed, re.M)[1]
+
+
+def test_other_threads_and_autotune_change_no_bit(tmp_path):
+    expected = small(tmp_path / 'one', '--intra_op_threads=3', '--decode_threads=4')
+    assert small(tmp_path / 'two', '--intra_op_threads=3', '--decode_threads=0', cores=1,
+                 TF_NUM_INTEROP_THREADS='1') == expected
+
+
+def left_by(folder):
+    """(step and loss of each row, {variable: value}) of a real run."""
+    rows = [(row['step'], row['loss']) for row in metrics.read(str(folder))]
+    newest = max(folder.glob('*.index'), key=lambda path: int(re.search(r'(\d+)\.index', path.name)[1]))
+    return rows, content(str(newest).removesuffix('.index'))
+
+
+def check_same(one, two):
+    (rows, values), (other_rows, other_values) = left_by(one), left_by(two)
+    assert rows == other_rows and len(rows) == STEPS
+    differing = [name for name in values if values[name].tobytes() != other_values[name].tobytes()]
+    assert set(values) == set(other_values) and not differing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('network', ['alexnet_v2', 'alexnet'])
+def test_both_networks_with_other_threads_and_resumed_on_fewer_cores(tmp_path, network, precision):
+    def train(name, steps, *arguments, **kwargs):
+        return run(*REAL, f'--model_name={network}', f'--precision={precision}', f'--train_dir={tmp_path / name}',
+                   f'--max_number_of_steps={steps}', *arguments, **kwargs)
+    train('whole', STEPS, '--intra_op_threads=2', ONE_DECODES)
+    train('again', STEPS, '--intra_op_threads=2', FIVE_DECODE, TF_NUM_INTEROP_THREADS='1')
+    check_same(tmp_path / 'whole', tmp_path / 'again')
+    train('resumed', STEPS // 2, '--intra_op_threads=2', cores=1)
+    assert '2 (as the run was begun)' in train('resumed', STEPS, cores=1)
+    check_same(tmp_path / 'whole', tmp_path / 'resumed')
+
+
+def test_the_number_of_threads_is_that_of_the_run(tmp_path):
+    cores = len(os.sched_getaffinity(0))
+    assert same_run.choose_threads(str(tmp_path), None) == (cores, 'one a core')
+    file = tmp_path / same_run.FLAGS_FILE
+    file.write_text(json.dumps({'intra_op_threads': cores + 1}))
+    assert same_run.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
+    assert same_run.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
+    now = dict.fromkeys(same_run.COMPARED) | {'intra_op_threads': 7}
+    with pytest.raises(ValueError, match=rf'intra_op_threads={cores + 1}, not 7.*--allow_changes=intra_op_threads'):
+        same_run.check(str(tmp_path), now, [])
+    for wrong in ('2', True, 0, 1025, 2.0, [2]):
+        file.write_text(json.dumps({'intra_op_threads': wrong}))
+        with pytest.raises(ValueError, match='must be a whole number from 1 to 1024'):
+            same_run.choose_threads(str(tmp_path), None)
