@@ -5,7 +5,6 @@
 reads metrics.jsonl and flags.json of a training folder, prints a table and a sentence, and draws the curve (with
 matplotlib, where that is installed).
 """
-import json
 import math
 import os
 import re
@@ -15,8 +14,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, json_files, models, untrusted
-from alexnet_tf.metrics import METRICS_FILE
+from alexnet_tf import command, json_files, metrics, models, untrusted
 
 FLAGS = flags.FLAGS
 MAY_BE_EMPTY = ('output',)
@@ -88,29 +86,16 @@ def verdict(epoch, top_1):
 def read_rows(train_dir):
     """[(kind, step, value)] of a run; value: learning rate of 'train' rows, accuracy (0..1) of 'validation' rows.
 
-    A last line that was cut off, by a kill or because the run is just writing it, is left out.
-
     Raises: ValueError for a folder that is not there, has no metrics.jsonl, or a damaged one.
     """
     if not os.path.isdir(train_dir):
         raise ValueError(f'the folder {train_dir!r} does not exist; give the --train_dir of a training run.')
-    path = os.path.join(train_dir, METRICS_FILE)
-    if not os.path.exists(path):
-        raise ValueError(f'{train_dir!r} has no {METRICS_FILE}; give the --train_dir of a training run, which writes '
-                         'one from its first step on.')
-    with open(path, encoding='utf-8', errors='replace') as file:
-        lines = list(file)
-    names, rows = {'train': 'learning_rate', 'validation': 'accuracy'}, []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            if row['kind'] in names:
-                rows.append((row['kind'], int(row['step']), float(row[names[row['kind']]])))
-        except (ValueError, KeyError, TypeError):
-            if number < len(lines) or line.endswith('\n'):
-                raise ValueError(f'line {number} of {path} is damaged: {line[:60].rstrip()!r}; every line must be a '
-                                 'row as training writes it. Remove that line.') from None
-    return rows
+    if not os.path.exists(os.path.join(train_dir, metrics.METRICS_FILE)):
+        raise ValueError(f'{train_dir!r} has no {metrics.METRICS_FILE}; give the --train_dir of a training run, which '
+                         'writes one from its first step on.')
+    names = {'train': 'learning_rate', 'validation': 'accuracy'}
+    return [(row['kind'], row['step'], row[names[row['kind']]]) for row in metrics.read(train_dir, names)
+            if row['kind'] in names]
 
 
 def read_batch_size(train_dir):

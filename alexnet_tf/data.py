@@ -105,8 +105,9 @@ class Batches:
         if self._num_threads:
             options.threading.private_threadpool_size = self._num_threads
         examples = self._ranges(done, sorted(self._left_out)).map(self._read, num_parallel_calls=2).unbatch()
-        images = examples.map(lambda encoded, label, number: (self._decode(encoded, number), label),
-                              num_parallel_calls=self._num_threads or tf.data.AUTOTUNE)
+        # More calls than threads: a thread that is done goes on while its image waits for one before it.
+        calls = 4 * self._num_threads if self._num_threads else tf.data.AUTOTUNE
+        images = examples.map(lambda encoded, label, number: (self._decode(encoded, number), label), calls)
         return images.batch(self._batch_size).prefetch(2).with_options(options)
 
     def __iter__(self):

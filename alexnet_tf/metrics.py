@@ -46,16 +46,28 @@ def write_scalars(writer, step, values):
             tf.summary.write(name, tf.constant(value, tf.float32), step, metadata)
 
 
-def read(folder):
-    """The rows of a folder's metrics.jsonl, without a last line that was not written to its end."""
+def read(folder, needed=None):
+    """The rows of a folder's metrics.jsonl; none when there is no such file.
+
+    A last line that was cut off, by a kill or because the run is just writing it, is left out.
+
+    Args:
+      needed: {kind: name of a value that each of its rows must have}.
+
+    Raises: ValueError for any other line that is damaged.
+    """
     path = os.path.join(folder, METRICS_FILE)
     if not os.path.exists(path):
         return []
-    rows = []
-    with open(path, encoding='utf-8') as file:
-        for line in file:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break  # cut off by a kill; what follows cannot be whole either
+    with open(path, encoding='utf-8', errors='replace') as file:
+        lines, rows = list(file), []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            int(row['step']), float(row[(needed or {}).get(row['kind'], 'step')])
+            rows.append(row)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            if number < len(lines) or line.endswith('\n'):
+                raise ValueError(f'line {number} of {path} is damaged: {line[:60].rstrip()!r}; every line must be a '
+                                 'row as training writes it. Remove that line.') from None
     return rows

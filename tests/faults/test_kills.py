@@ -138,11 +138,15 @@ def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
 
 
 @pytest.mark.slow
-def test_twenty_signals_lose_nothing(tmp_path, uninterrupted):
+@pytest.mark.parametrize('clones', [1, 2])
+def test_twenty_signals_lose_nothing(tmp_path, clones):
+    arguments = [f'--num_clones={clones}']
+    whole = tmp_path / 'whole'
+    expected = hash_in(finish(whole, *arguments)), rows(whole)
     for number in range(20):
         folder = tmp_path / str(number)
-        stop_at(folder, 1 + number * 7 % 30, (signal.SIGTERM, signal.SIGINT)[number % 2])
-        check_whole(folder, finish(folder), uninterrupted)
+        stop_at(folder, 1 + number * 7 % 30, (signal.SIGTERM, signal.SIGINT)[number % 2], *arguments)
+        check_whole(folder, finish(folder, *arguments), expected)
 
 
 @pytest.mark.slow
