@@ -49,11 +49,12 @@ def define_flags():
     f.DEFINE_integer('eval_image_size', None, 'Pixels; default: that of training.', lower_bound=1)
     f.DEFINE_enum('views', '1', ['1', '10'], '1: centre. 10: corners, centre and mirrors, probabilities averaged.')
     f.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'auto'], 'Arithmetic.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, data.MAX_THREADS)
     f.DEFINE_integer('max_bad_records', 0, 'Leave out so many records that are damaged or no images; each is named. '
                      'One more is an error.', lower_bound=0)
     f.DEFINE_string('scores_file', None, 'Write scores and labels of every image to this .npz.')
-    f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with every new checkpoint of the folder.')
+    f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with the newest checkpoint of the folder, as often as '
+                  'there is a new one.')
     f.DEFINE_float('wait_timeout_secs', 3600, 'End when no new checkpoint came for so long.', lower_bound=0)
     slim_flags.define_refused(slim_flags.EVAL)
 
@@ -145,6 +146,9 @@ def check_classes(loaded, dataset):
         raise ValueError(f'{loaded.checkpoint} knows {loaded.spec.num_classes} classes, {dataset.folder} has '
                          f'{dataset.num_classes}; with --labels_offset=0 slim data have one class more (background).')
     if dataset.class_names != loaded.spec.class_names:
+        if sorted(dataset.class_names) == sorted(loaded.spec.class_names):
+            raise ValueError(f'{dataset.folder} has the classes of the training set in another order, so that their '
+                             'numbers mean other classes; build it from the same class folders.')
         print(f'Note: the classes of {dataset.folder} have other names than those of the training set; they '
               'are taken by number.')
 
@@ -179,13 +183,20 @@ def follow():
                 break
             time.sleep(min(10, FLAGS.wait_timeout_secs))
             continue
+        damage = checkpoints.damage(latest)
         try:
-            before = evaluate_once([latest], before)
+            if damage is None:
+                before = evaluate_once([latest], before)
         except ValueError:
             if is_whole(latest):
                 raise
-            print(f'{latest} was removed by the training run while it was read; going on with the next.')
+            damage = 'it was removed by the training run'
+        if damage:
+            print(f'{latest} cannot be scored ({damage}); going on with the next.')
         done, since = latest, time.monotonic()
+    if not before[0]:
+        raise ValueError(f'no whole checkpoint came to --checkpoint_path={FLAGS.checkpoint_path} in '
+                         f'{FLAGS.wait_timeout_secs:g} s; give the --train_dir of a run.')
     print(f'No new checkpoint in {FLAGS.checkpoint_path} for {FLAGS.wait_timeout_secs:g} s.')
 
 

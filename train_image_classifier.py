@@ -13,7 +13,6 @@ import shlex
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -71,10 +70,10 @@ def define_flags():
     f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
     f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
     f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', lower_bound=1)
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, data.MAX_THREADS)
     f.DEFINE_integer('intra_op_threads', None, 'Threads of one operation; default: as the run in --train_dir was '
                      "begun, else one a core. Sums are split among them: the weights' last bits depend on it.", 1,
-                     same_run.MAX_THREADS)
+                     data.MAX_THREADS)
     f.DEFINE_integer('max_bad_records', 0, 'Of each split, leave out so many records that are damaged or no images; '
                      'each is named. One more ends the run.', lower_bound=0)
     f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
@@ -119,7 +118,7 @@ def define_flags():
     f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
     f.DEFINE_list('trainable_scopes', [], 'Prefixes of variables to train; default: all.')
     f.DEFINE_bool('ignore_missing_vars', False, 'Let variables missing in checkpoint_path keep initial values.')
-    f.register_validator('decay_epochs', are_numbers, message='must be numbers of epochs, as 13,18')
+    f.register_validator('decay_epochs', are_epochs, message='must be numbers of epochs, ascending, as 13,18')
     slim_flags.define_refused(slim_flags.TRAIN)
 
 
@@ -138,9 +137,10 @@ WORKS_WITH = {  # a flag: (the one that decides, its values with which the first
     'opt_epsilon': ('optimizer', ('adadelta', 'adam', 'rmsprop'))}
 
 
-def are_numbers(values):
+def are_epochs(values):
     try:
-        return all(0 <= float(value) < math.inf for value in values)
+        epochs = [float(value) for value in values]
+        return all(0 <= epoch < math.inf for epoch in epochs) and epochs == sorted(epochs)
     except ValueError:
         return False
 
@@ -152,8 +152,6 @@ def run(notice):
     FLAGS.intra_op_threads = threads
     print(f'Threads of an operation: {threads} ({reason}).')
     strategy, devices = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
-    if FLAGS.batch_size % FLAGS.num_clones:
-        raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
     dataset, validation = open_splits()
@@ -181,8 +179,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
     schedule = make_schedule(state, len(dataset) / FLAGS.batch_size)
     loop.keep_best(state, FLAGS.train_dir)
-    write_description(spec, dataset, flag_values)
-    mean = models.load_mean(spec, FLAGS.train_dir)
+    mean = write_description(spec, dataset, flag_values, resumed=start_step > 0)
     train_step = training.make_train_step(
         state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed,
         noise_axes=preprocessing.dataset_noise_axes(dataset.info, FLAGS.color_noise, FLAGS.color_noise_kind),
@@ -192,20 +189,27 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
           f'{spec.num_classes} classes from {dataset.folder}: steps {start_step} to {pace.max_steps}, '
           f'{len(dataset) / FLAGS.batch_size:.1f} steps an epoch.')
-    result = loop.train(
-        state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
-        schedule=schedule, pace=pace, notice=notice,
-        validate=make_validation(model, spec, mean, validation, notice))
-    for split in filter(None, (dataset, validation)):
-        split.report_bad()
+    try:
+        result = loop.train(
+            state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
+            schedule=schedule, pace=pace, notice=notice,
+            validate=make_validation(model, spec, mean, validation, notice))
+    finally:
+        for split in filter(None, (dataset, validation)):
+            split.report_bad()
     print_summary(start_step, pace.max_steps, result, state)
 
 
 def make_pace(dataset):
     """The loop.Pace that the flags say."""
     per_epoch, steps = len(dataset) / FLAGS.batch_size, FLAGS.max_number_of_steps
+    if steps is None:
+        steps = round(FLAGS.num_epochs * per_epoch, 6)
+        if steps > command.LARGEST:
+            raise ValueError(f'--num_epochs={FLAGS.num_epochs:g} would be {steps:g} steps; it must be at most '
+                             f'{command.LARGEST}.')
     return loop.Pace(
-        max_steps=math.ceil(round(FLAGS.num_epochs * per_epoch, 6)) if steps is None else steps,
+        max_steps=math.ceil(steps),
         batch_size=FLAGS.batch_size, num_examples=len(dataset),
         validate_every=FLAGS.validate_every_n_steps or max(1, round(per_epoch)), log_every=FLAGS.log_every_n_steps,
         save_secs=FLAGS.save_interval_secs, summary_secs=FLAGS.save_summaries_secs, max_rollbacks=FLAGS.max_rollbacks)
@@ -265,6 +269,8 @@ def image_size():
 def check_flags():
     """Refuses flags that would have no effect."""
     same_run.check_allowed(FLAGS.allow_changes)
+    if FLAGS.batch_size % FLAGS.num_clones:
+        raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
     if piecewise != bool(FLAGS.decay_epochs):
         raise ValueError('--learning_rate_decay_type=piecewise and --decay_epochs (as 13,18) need each other; '
@@ -307,13 +313,14 @@ def described_flags(policy, dataset):
     return values | {'precision': policy.replace('mixed_', ''), 'dataset': same_run.describe(dataset)}
 
 
-def write_description(spec, dataset, flag_values):
-    """model.json and the mean image, if there is one, beside the checkpoints; the flags."""
+def write_description(spec, dataset, flag_values, resumed):
+    """model.json, the mean image if there is one, and the flags, beside the checkpoints. Returns the mean."""
+    kept = resumed and isinstance(spec.mean, str) and os.path.exists(os.path.join(FLAGS.train_dir, spec.mean))
+    mean = models.load_mean(spec, FLAGS.train_dir if kept else dataset.folder)
     for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
-        models.write_spec(spec, folder)
-        if isinstance(spec.mean, str) and not os.path.exists(os.path.join(folder, spec.mean)):
-            np.save(os.path.join(folder, spec.mean), models.load_mean(spec, dataset.folder))  # checked: no mere copy
+        models.write_spec(spec, folder, mean)
     json_files.write(os.path.join(FLAGS.train_dir, same_run.FLAGS_FILE), flag_values)
+    return mean
 
 
 def training_batches(dataset, start_step):

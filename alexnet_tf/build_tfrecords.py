@@ -54,7 +54,9 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
         resize_shorter_side, quality)]
     known = _finished(output_dir, plan)
     if known:
-        log(f'{output_dir} is finished already: nothing to do.')
+        _check_shards(output_dir, known)
+        log(f'{output_dir} is finished already: nothing to do. (Images are known by their names; if some '
+            'were replaced, delete the folder and build it again.)')
         return known
     totals = _run(jobs, num_processes, log)
     return _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log)
@@ -80,6 +82,17 @@ def _finished(output_dir, plan):
     return None
 
 
+def _check_shards(output_dir, info):
+    """Raises ValueError for a shard of a finished folder that is not there, or not as long as it was written."""
+    for name, shard in info.get('shards', {}).items():
+        path = os.path.join(output_dir, name)
+        size = os.path.getsize(path) if os.path.exists(path) else None
+        if size != shard['bytes']:
+            found = 'is missing' if size is None else f'has {size} bytes'
+            raise ValueError(f'{path} {found}, where {shard["bytes"]} were written; delete {output_dir} and build it '
+                             'again.')
+
+
 def list_images(input_dir):
     """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder."""
     found = {}
@@ -101,6 +114,11 @@ def list_images(input_dir):
     labels = {name: number for number, name in enumerate(names, 1)}
     images = {split: [(path, labels[name]) for root, name in sorted(folders)
                       for path in _files(os.path.join(root, name))] for split, folders in found.items()}
+    empty = sorted(set(labels.values()) - {label for _, label in images['train']})
+    if empty:
+        folder = os.path.join(input_dir, 'train', names[empty[0] - 1])
+        raise ValueError(f'{folder!r} has no images: the network could not learn its class. Put some there, or remove '
+                         'the folder (and that of val).')
     for split, listed in images.items():
         if not listed:
             raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')

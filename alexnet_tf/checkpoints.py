@@ -13,13 +13,17 @@ import shutil
 import google_crc32c
 import tensorflow as tf
 
-from alexnet_tf import json_files
+from alexnet_tf import json_files, untrusted
 from nets import checkpoints as named
 
 PREFIX = 'model.ckpt'
 BEST_DIR = 'best'
 MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
+# Names that are written here; all others in a folder are its owner's.
+_PART = r'\.(index|data-\d{5}-of-\d{5}|manifest\.json)'
+_UNFINISHED = r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|\.manifest\.json\.partial'
+_OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.partial'
 
 
 def save(folder, step, tensors):
@@ -38,12 +42,16 @@ def save(folder, step, tensors):
         for file in files:
             json_files.sync(file)
         json_files.write(path + MANIFEST, {os.path.basename(file): _fingerprint(file) for file in files})
-        _forget_older(folder, path, KEPT)
     except (OSError, ValueError) as error:
         _remove(path)
         what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
         raise ValueError(f'{what} The checkpoints before it are as they were; free space or mend the permissions, and '
                          'the same command goes on from the last.') from error
+    try:
+        _forget_older(folder, path, KEPT)
+    except OSError as error:
+        raise ValueError(f'{path} is written, but not what belongs to it in {folder}: {error}. Free space or mend the '
+                         'permissions, and the same command goes on from it.') from error
     return path
 
 
@@ -90,14 +98,19 @@ def find_intact(path, log=print):
     if latest is None:
         return None
     candidates = _complete(path) if os.path.isdir(path) else [latest]
+    for newer in _all(path)[::-1] if os.path.isdir(path) else []:
+        if newer in candidates:
+            break
+        log(f'{newer} has no manifest: it was not written to its end, or is being written; it is passed over.')
     for candidate in reversed(candidates):
         reason = damage(candidate)
         if reason is None:
             return candidate
         if candidate != candidates[0]:
             log(f'{candidate} is damaged ({reason}); going back to the one before it.')
-    raise ValueError(f'{candidates[0]} is damaged ({reason}), and there is no other checkpoint; fetch a copy, or begin '
-                     'again in another folder.')
+    there = 'and there is no other checkpoint' if os.path.isdir(path) else 'which was asked for by name'
+    raise ValueError(f'{candidates[0]} is damaged ({reason}), {there}; fetch a copy, give another one, or begin again '
+                     'in another folder.')
 
 
 def damage(path):
@@ -110,8 +123,8 @@ def damage(path):
         return None
     try:
         there = {os.path.basename(file): _fingerprint(file) for file in _files(path)}
-    except OSError as error:
-        return error.strerror
+    except (OSError, ValueError) as error:
+        return getattr(error, 'strerror', None) or str(error)
     for name in sorted(set(manifest) | set(there)):
         if name not in there or name not in manifest:
             return f'{name} is missing' if name not in there else f'{name} is not of it'
@@ -120,18 +133,18 @@ def damage(path):
     return None
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder, log=print):
     """Removes what a killed process left half written in a training folder, which no other process may be using."""
     for parent in (folder, os.path.join(folder, BEST_DIR)):
-        strays = glob.glob(os.path.join(glob.escape(parent), '*.partial'))
-        strays += glob.glob(os.path.join(glob.escape(parent), PREFIX + '-*.tempstate*'))
-        if _has_manifests(parent):
-            whole = set(_complete(parent))
-            strays += [file for file in glob.glob(os.path.join(glob.escape(parent), PREFIX + '-*'))
-                       if (match := re.match(r'(.*-\d+)\.', file)) and match[1] not in whole]
-        for file in set(strays):
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(file)
+        names = os.listdir(parent) if os.path.isdir(parent) else []
+        whole = {os.path.basename(path) for path in _complete(parent)} if _has_manifests(parent) else None
+        strays = [name for name in names if re.fullmatch(f'{_OTHER_UNFINISHED}|{PREFIX}-\\d+({_UNFINISHED})', name)]
+        strays += [name for name in names if whole is not None and (
+            match := re.fullmatch(rf'({PREFIX}-\d+){_PART}', name)) and match[1] not in whole]
+        for name in strays:
+            os.remove(os.path.join(parent, name))
+        if strays:
+            log(f'Removed from {parent} what was left half written: {", ".join(sorted(strays))}.')
 
 
 def step_of(path):
@@ -151,6 +164,7 @@ def _files(path):
 
 
 def _fingerprint(file):
+    untrusted.check_regular(file)
     checksum, size = google_crc32c.Checksum(), 0
     with open(file, 'rb') as opened:
         while block := opened.read(1 << 22):
@@ -174,7 +188,11 @@ def _complete(folder):
     """Paths of the checkpoints in a folder that were written to their end, oldest first; slim's have no manifest."""
     if _has_manifests(folder):
         return [path for path in _all(folder) if os.path.exists(path + MANIFEST)]
-    state, numbered = tf.train.latest_checkpoint(folder), _all(folder)
+    untrusted.check_regular(os.path.join(folder, 'checkpoint'))
+    state, numbered = tf.train.get_checkpoint_state(folder), _all(folder)
+    state = state and state.model_checkpoint_path
+    if not state or not os.path.exists(state + '.index'):
+        return numbered
     if state and os.path.realpath(os.path.dirname(state)) != os.path.realpath(folder):
         state = None  # a file `checkpoint` that was copied, or made by others, can name any file anywhere
     return numbered if state is None else [path for path in numbered if path != state] + [state]
@@ -192,7 +210,8 @@ def _forget_older(folder, newest, kept):
 
 
 def _remove(path):
-    """Removes the files of a checkpoint, its manifest first."""
+    """Removes the files of a checkpoint, its manifest first, and what a failed write left of them."""
     for file in [path + MANIFEST, *glob.glob(glob.escape(path) + '.*')]:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.remove(file)
+        if re.fullmatch(f'{_PART}|{_UNFINISHED}', file[len(path):]):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.remove(file)

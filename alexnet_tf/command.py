@@ -7,6 +7,7 @@ from absl import app, flags
 
 from alexnet_tf import stopping, untrusted
 
+SMALLER = 'lower --batch_size where there is one'
 LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
 
 
@@ -36,17 +37,17 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
     except (ValueError, OSError) as error:
         sys.exit(f'{name}: {untrusted.printable(str(error))}')
     except MemoryError as error:
-        sys.exit(f'{name}: out of memory; lower --batch_size or free memory. {untrusted.printable(str(error))}')
+        sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {untrusted.printable(str(error))}')
     except tf.errors.ResourceExhaustedError as error:
-        sys.exit(f'{name}: out of memory or disk space; lower --batch_size or free space. {_in_one_line(error)}')
+        sys.exit(f'{name}: out of memory or disk space; free some, or {SMALLER}. {_in_one_line(error)}')
     except tf.errors.OpError as error:
         sys.exit(f'{name}: {_in_one_line(error)}')
     except stopping.Stopped as stopped:
         print(f'{name}: {untrusted.printable(str(stopped))}', file=sys.stderr)
-        sys.exit(128 + stopped.number)
+        stopping.leave(128 + stopped.number)
     except KeyboardInterrupt:
         print(f'{name}: interrupted; the same command goes on from what is saved.', file=sys.stderr)
-        sys.exit(130)
+        stopping.leave(130)
 
 
 def check_values(may_be_empty=()):

@@ -62,7 +62,8 @@ class Dataset:
     def report_bad(self, log=print):
         """Says how many records were left out, if any may be."""
         if self.bad.limit:
-            log(f'Bad records left out of split {self.split!r} of {self.folder}: {len(self.bad)} of {len(self)} '
+            log(f'Bad records left out of split {self.split!r} of {self.folder}: {len(self.bad)} of '
+                f'{len(self) + self.bad.lost} '
                 f'(--max_bad_records={self.bad.limit}).')
 
     def example(self, position):
@@ -120,7 +121,7 @@ def _open_shards(folder, split, labels_offset, default_num_classes, bad):
     index = records.index_files(_shards(folder, split), tolerant=bad.limit > 0)
     info = read_info(folder)
     if info and split in info['counts']:
-        _check_shards(index, info.get('shards', {}), folder)
+        _check_shards(index, info.get('shards', {}), folder, bad)
         if info['counts'][split] != len(index) and not index.faults:
             raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its {INFO_FILE} says '
                              f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
@@ -140,10 +141,10 @@ def _open_shards(folder, split, labels_offset, default_num_classes, bad):
                    names[max(0, labels_offset - base):], info or {}, bad)
 
 
-def _check_shards(index, described, folder):
+def _check_shards(index, described, folder, bad):
     """Refuses shards that are not those that build_tfrecords wrote; described: {name: records.description(…)}.
 
-    A shard with faults has other numbers because of them; they are counted as bad records instead.
+    A shard with faults has other numbers because of them; what it lacks is counted as bad records instead.
     """
     faulty = {index.file[position] for position in index.faults}
     ends = np.append(index.first[1:], len(index))
@@ -155,6 +156,8 @@ def _check_shards(index, described, folder):
             raise ValueError(f'{path} is another shard than the {INFO_FILE} of {folder} describes: {found["records"]} '
                              f'records and {found["bytes"]} bytes, there {says}. It was exchanged or cut off; fetch it '
                              'again, or build the folder again.')
+        if wanted and found['records'] < wanted['records']:
+            bad.lose(wanted['records'] - found['records'], path)
 
 
 def _shards(folder, split):
@@ -307,6 +310,8 @@ def _open_tfds(folder, split, labels_offset, bad):
     if len(index) != split_info.num_examples and not index.faults:
         raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
                          f'{split_info.num_examples}; shards are missing or were exchanged.')
+    if len(index) < split_info.num_examples:
+        bad.lose(split_info.num_examples - len(index), folder)
     offset = labels_offset or 0
     return Dataset(folder, split, index, image_key, label_key, offset,
                    tuple(features[label_key].names)[max(offset, 0):], {}, bad)

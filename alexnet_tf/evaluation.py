@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import preprocessing
+from alexnet_tf import preprocessing, stopping
 from alexnet_tf.progress import Progress
 from nets import normalization
 
@@ -65,7 +65,7 @@ def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None
     Args:
       max_num_batches: stop after so many; None: all.
       log: prints progress lines; None: silent. keep_scores: return the scores too.
-      between: called before each batch; what it raises ends the scoring.
+      between: called before each batch, and once a second while one is awaited; what it raises ends the scoring.
 
     Returns: (Result, scores float32 [examples, classes] or None, labels int64 [examples]).
     """
@@ -73,7 +73,7 @@ def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None
     loss = 0.0
     kept, all_labels = [], []
     progress = Progress(num_examples, 'images', log) if log else None
-    for number, (images, labels) in enumerate(batches):
+    for number, (images, labels) in enumerate(stopping.interruptible(batches, between) if between else batches):
         if number == max_num_batches:
             break
         if between:

@@ -313,8 +313,7 @@ def write(loaded, folder):
     spec = loaded.spec
     if isinstance(spec.mean, str):
         spec = dataclasses.replace(spec, mean=weights_npz.MEAN_IMAGE_FILE)
-        np.save(os.path.join(folder, spec.mean), loaded.mean)
-    models.write_spec(spec, folder)
+    models.write_spec(spec, folder, loaded.mean)
     return path
 
 

@@ -45,8 +45,10 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
         nets_factory.check_name(model_name)
     checkpoint = checkpoints.find_intact(checkpoint_path)
     if not checkpoint:
-        raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; train one with '
-                         'train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder.')
+        best = os.path.join(checkpoint_path, checkpoints.BEST_DIR)
+        there = f'; {best} has one' if os.path.isdir(best) and checkpoints.find(best) else (
+            '; train one with train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder')
+        raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}{there}.')
     folder = os.path.dirname(os.path.abspath(checkpoint))
     spec = models.read_spec(folder)
     if spec and model_name not in (None, spec.model_name):
@@ -54,6 +56,7 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
                          f'{models.MODEL_FILE}; leave the flag out.')
     if not spec:
         spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant)
+    _check_classes(spec, checkpoint)
     mean = models.load_mean(spec, folder)
     if image_size and image_size != spec.image_size:
         if mean.ndim == 3:
@@ -66,6 +69,15 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
     model = reuse.model if same else models.build(spec, dtype=dtype)
     named.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
+
+
+def _check_classes(spec, checkpoint):
+    """Refuses a description of other size than the weights, before a network of that size is made."""
+    name = f'{spec.model_name}/fc8/biases'
+    shape = named.read(checkpoint).get_variable_to_shape_map().get(name)
+    if shape != [spec.num_classes]:
+        raise ValueError(f'{models.MODEL_FILE} beside {checkpoint} names {spec.num_classes} classes, but its {name} '
+                         f'{"is missing" if shape is None else f"has the shape {shape}"}; they do not belong together.')
 
 
 def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):

@@ -1,4 +1,4 @@
-"""Small JSON files: written whole or not at all, read with errors that name the file."""
+"""Small files: written whole or not at all; JSON read with errors that name the file."""
 import json
 import os
 
@@ -12,10 +12,15 @@ def write(path, content):
 
 def write_text(path, text):
     """Writes text to path, which holds the old or the new whatever happens, and makes the folder. Raises OSError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """As `write_text`, of bytes."""
     folder = os.path.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
-    with open(path + '.partial', 'w', encoding='utf-8') as file:
-        file.write(text)
+    with open(path + '.partial', 'wb') as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + '.partial', path)

@@ -87,6 +87,12 @@ class Saver:
         self._running = self._pool.submit(
             self._write, step, {name: tf.identity(tensor) for name, tensor in tensors.items()}, best)
 
+    def save_best(self, step):
+        """Begins to make folder/best hold the checkpoint of a step that is on the disk."""
+        self.wait()
+        self._running = self._pool.submit(
+            checkpoints.save_best, self._folder, os.path.join(self._folder, f'{checkpoints.PREFIX}-{step}'))
+
     def _write(self, step, tensors, best):
         path = checkpoints.save(self._folder, step, tensors)
         if best:
@@ -114,7 +120,7 @@ class _Run:
         self.state, self.train_step, self.schedule, self.pace = state, train_step, schedule, pace
         self.validate, self.notice, self.log = validate, notice, log
         self.step = int(state.step.numpy())
-        self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs)
+        self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs, int(state.validated.numpy()))
         self.saver = Saver(train_dir)
         self.saved_step, self.saved = self.step, time.monotonic()
         self.loss, self.result = None, None
@@ -128,14 +134,12 @@ class _Run:
         self._restart_clock()
         if self._validation_is_due() and int(self.state.validated.numpy()) < self.step:
             self._validate_and_save()  # a signal came during it
-        batches = iter(make_batches(self.step)) if self.step < pace.max_steps else None
-        if self.notice.number:
-            self._save_and_stop()
+        batches = stopping.interruptible(make_batches(self.step), self._stop_if_asked) if (
+            self.step < pace.max_steps) else None
+        self._stop_if_asked()
         self._restart_clock()
         while self.step < pace.max_steps:
-            asked = time.monotonic()
-            images, labels = next(batches)
-            self.waited += time.monotonic() - asked
+            images, labels = self._next(batches)
             settings = self.schedule(self.step)
             self.state.follow(settings)
             self.loss = self.train_step(images, labels, tf.constant(self.step, tf.int64))
@@ -146,6 +150,16 @@ class _Run:
             self._save_if_due()
         self.saver.wait()
         return self.result
+
+    def _next(self, batches):
+        asked = time.monotonic()
+        try:
+            return next(batches)
+        except ValueError:  # a bad record; what was learned before it stays
+            self._finish_saving()
+            raise
+        finally:
+            self.waited += time.monotonic() - asked
 
     def _is_scheduled(self):
         """Whether a validation is made at this step however long the run is."""
@@ -160,8 +174,7 @@ class _Run:
             self._validate_and_save()
         elif self.step == self.pace.max_steps or time.monotonic() - self.saved > self.pace.save_secs:
             self._save()
-        if self.notice.number:
-            self._save_and_stop()
+        self._stop_if_asked()
 
     def _validate_and_save(self):
         pause = time.monotonic()
@@ -170,13 +183,22 @@ class _Run:
             self.result = self.validate()
         except stopping.Stopped:
             self._save_and_stop()
+        if not math.isfinite(self.result.loss):
+            raise NotFinite(f'The validation loss is {self.result.loss} at step {self.step}.')
         self._save(best=self._learn_from(self.result))
         self.logged += time.monotonic() - pause  # images/s is the speed of training alone
 
-    def _save_and_stop(self):
+    def _finish_saving(self):
         if self.step > self.saved_step:
             self._save()
         self.saver.wait()
+
+    def _stop_if_asked(self):
+        if self.notice.number:
+            self._save_and_stop()
+
+    def _save_and_stop(self):
+        self._finish_saving()
         try:
             self.notice.check()
         except stopping.Stopped as stopped:
@@ -185,6 +207,10 @@ class _Run:
 
     def _save(self, best=False):
         self._check_finite()
+        if self.step == self.saved_step:  # before this validation, which is made again if the process ends here
+            if best:
+                self.saver.save_best(self.step)
+            return
         for name, tensor in self.state.learned().items():
             for part in getattr(tensor, 'parts', [tensor]):
                 if part.dtype.is_floating and not _all_finite(tf.convert_to_tensor(part)):

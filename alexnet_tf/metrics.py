@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from alexnet_tf import json_files
+from alexnet_tf import json_files, untrusted
 
 METRICS_FILE = 'metrics.jsonl'
 
@@ -13,12 +13,14 @@ class MetricsLog:
     """Appends rows to folder/metrics.jsonl and to TensorBoard's event files beside it.
 
     A row: {"kind": "train" | "validation", "step": …, value name: value, …}. Rows behind `start_step`,
-    of a run that was cut off after its last checkpoint, are taken out: the run writes them again.
+    of a run that was cut off after its last checkpoint, are taken out, and validations behind `validated_step`
+    (default: start_step): the run writes them again.
     """
 
-    def __init__(self, folder, start_step, flush_secs=30):
+    def __init__(self, folder, start_step, flush_secs=30, validated_step=None):
         path = os.path.join(folder, METRICS_FILE)
-        kept = [row for row in read(folder) if row['step'] <= start_step]
+        last = {'validation': start_step if validated_step is None else validated_step}
+        kept = [row for row in read(folder) if row['step'] <= last.get(row['kind'], start_step)]
         json_files.write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
         self._file = open(path, 'a', encoding='utf-8')
         self._events = tf.summary.create_file_writer(folder, flush_millis=1000 * flush_secs)
@@ -59,12 +61,15 @@ def read(folder, needed=None):
     path = os.path.join(folder, METRICS_FILE)
     if not os.path.exists(path):
         return []
+    untrusted.check_regular(path)
     with open(path, encoding='utf-8', errors='replace') as file:
         lines, rows = list(file), []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            int(row['step']), float(row[(needed or {}).get(row['kind'], 'step')])
+            value = row[(needed or {}).get(row['kind'], 'step')]
+            if type(row['step']) is not int or type(value) not in (int, float):
+                raise TypeError
             rows.append(row)
         except (ValueError, KeyError, TypeError, RecursionError):
             if number < len(lines) or line.endswith('\n'):

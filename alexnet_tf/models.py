@@ -1,5 +1,6 @@
 """A network with all that its weights need to be used: classes, image size, mean. Stored as model.json."""
 import dataclasses
+import io
 import os
 
 import numpy as np
@@ -93,7 +94,7 @@ def load_mean(spec, folder):
         with open(path, 'rb') as file:
             mean = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # NumPy's parser of headers raises nearly anything
-        raise ValueError(f'cannot read the mean image {path}: {error}') from error
+        raise ValueError(f'cannot read the mean image {path}: {error}. Fetch it again, or use --mean=rgb.') from error
     if mean.dtype.kind not in 'fiu' or not np.isfinite(mean).all():
         raise ValueError(f'the mean image {path} is of type {mean.dtype}, or not finite; it must hold grey levels. Use '
                          '--mean=rgb.')
@@ -104,8 +105,12 @@ def load_mean(spec, folder):
     return mean.astype(np.float32)
 
 
-def write_spec(spec, folder):
-    """Writes model.json into a folder."""
+def write_spec(spec, folder, mean=None):
+    """Writes model.json into a folder and, where the spec names a file for it, the mean image (see `load_mean`)."""
+    if isinstance(spec.mean, str):
+        content = io.BytesIO()
+        np.save(content, mean)
+        json_files.write_bytes(os.path.join(folder, spec.mean), content.getvalue())
     json_files.write(os.path.join(folder, MODEL_FILE), dataclasses.asdict(spec))
 
 

@@ -24,17 +24,32 @@ class StorageError(ValueError):
 
 
 class BadRecords:
-    """The records of a split that cannot be used, by position: at most `limit`, each told to `log` once."""
+    """The records of a split that cannot be used, by position: at most `limit`, each told to `log` once.
+
+    lost: how many more its description names, which no file has.
+    """
 
     def __init__(self, limit=0, log=print):
         self.limit = limit
         self._log, self._known, self._lock = log, set(), threading.Lock()
+        self.lost = 0
 
     def __len__(self):
-        return len(self._known)
+        return len(self._known) + self.lost
 
     def __contains__(self, position):
         return int(position) in self._known
+
+    def lose(self, count, path):
+        """Counts records that a shard should have and of which nothing is left, not even a position.
+
+        Raises: ValueError beyond the limit.
+        """
+        if len(self) + count > self.limit:
+            raise ValueError(f'{path} lacks {count} records, besides those that are there and damaged; '
+                             f'--max_bad_records={self.limit} allows no more. Fetch it again, or write it again.')
+        self.lost += count
+        self._log(f'{path} lacks {count} records, which count as bad ones.')
 
     def add(self, position, error):
         """Notes a record, known or not; `error` says what is wrong with it.

@@ -1,19 +1,21 @@
 """A resumed run goes on with what it was begun with: what `flags.json` of a training folder is compared with."""
 import os
 
-from alexnet_tf import json_files
+from alexnet_tf import data, json_files, optimizers, records
 
 FLAGS_FILE = 'flags.json'
-# What changes the examples, the arithmetic or the rule of a step. Schedules and lengths may change.
+# A run that is allowed another batch size counts epochs as if all its steps had had it.
+# What changes the examples, the arithmetic or the rule of a step. Schedules and lengths may change, and are named.
 COMPARED = ('batch_size', 'seed', 'precision', 'dataset', 'dataset_split_name', 'optimizer', 'resize_side_max',
             'color_noise', 'color_noise_kind', 'dropout_keep_prob', 'weight_decay', 'label_smoothing',
-            'trainable_scopes', 'intra_op_threads')
-MAX_THREADS = 1024
+            'trainable_scopes', 'intra_op_threads', 'bias_learning_rate_factor', *optimizers.make.__kwdefaults__)
+UNIMPORTANT = ('train_dir', 'allow_changes', 'num_preprocessing_threads')
 
 
 def describe(dataset):
-    """What tells one training set from another: 'records, bytes', whatever its folder is called."""
-    return f'{len(dataset)} records, {int(dataset.index.length.sum())} bytes'
+    """What tells one training set from another, whatever its folder is called: records, bytes, checksum of lengths."""
+    known = records.description(dataset.index.length)
+    return f'{known["records"]} records of {known["bytes"]} bytes, checksum of their lengths {known["lengths_crc32c"]}'
 
 
 def check_allowed(allowed):
@@ -21,6 +23,10 @@ def check_allowed(allowed):
     unknown = sorted(set(allowed) - set(COMPARED))
     if unknown:
         raise ValueError(f'--allow_changes={",".join(unknown)}: known are {", ".join(COMPARED)}.')
+
+
+def _said(name):
+    return 'a training set of ' if name == 'dataset' else f'--{name}='
 
 
 def choose_threads(train_dir, given):
@@ -35,24 +41,34 @@ def choose_threads(train_dir, given):
         return given, '--intra_op_threads'
     before = (json_files.read(os.path.join(train_dir, FLAGS_FILE)) or {}).get('intra_op_threads')
     if before is None:
-        return min(MAX_THREADS, len(os.sched_getaffinity(0))), 'one a core'
-    if type(before) is not int or not 1 <= before <= MAX_THREADS:
+        return min(data.MAX_THREADS, len(os.sched_getaffinity(0))), 'one a core'
+    if type(before) is not int or not 1 <= before <= data.MAX_THREADS:
         raise ValueError(f'{os.path.join(train_dir, FLAGS_FILE)} has intra_op_threads {before!r}; it must be a whole '
-                         f'number from 1 to {MAX_THREADS}. Say it with --intra_op_threads.')
+                         f'number from 1 to {data.MAX_THREADS}. Say it with --intra_op_threads.')
     return before, 'as the run was begun'
 
 
-def check(train_dir, now, allowed):
-    """Raises ValueError, with both values of each, when the run in train_dir was begun with something else.
+def check(train_dir, now, allowed, log=print):
+    """Compares a run with what the one in train_dir was begun with, and says what else has changed.
 
     Args:
       now: {name: value}, with COMPARED among the names.
       allowed: names that may differ (--allow_changes).
+
+    Raises: ValueError, with both values of each, when something of COMPARED differs.
     """
-    before = json_files.read(os.path.join(train_dir, FLAGS_FILE)) or {}
-    other = [name for name in COMPARED if name in before and before[name] != now[name] and name not in allowed]
+    path = os.path.join(train_dir, FLAGS_FILE)
+    before = json_files.read(path)
+    if before is None:
+        log(f'There is no {path}: whether the run was begun with the same flags cannot be known.')
+        return
+    changed = [name for name in now if name in before and before[name] != now[name] and name not in UNIMPORTANT]
+    other = [name for name in changed if name in COMPARED and name not in allowed]
     if other:
-        differences = ', '.join(f'--{name}={before[name]}, not {now[name]}' for name in other)
+        differences = ', '.join(f'{_said(name)}{before[name]}, not {now[name]}' for name in other)
         raise ValueError(f'--train_dir={train_dir} was begun with {differences}; resume with that, allow the change '
                          f'with --allow_changes={",".join([*allowed, *other])}, or begin another --train_dir with '
                          '--checkpoint_path.')
+    if changed:
+        changes = ', '.join(f'{_said(name)}{now[name]} (was {before[name]})' for name in changed)
+        log(f'Other than before: {changes}.')

@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import signal
 import threading
 import zipfile
 
@@ -44,6 +45,7 @@ def set_counter(counter):
     """Called once in each process."""
     global _counter
     _counter = counter
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # Ctrl-C goes to all; the parent says the sentence
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,6 +1,9 @@
 """SIGTERM and SIGINT: noted, so that the training loop can save and end; a second one ends at once."""
+import concurrent.futures
 import contextlib
+import os
 import signal
+import sys
 
 
 class Stopped(Exception):
@@ -37,3 +40,30 @@ def noted():
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def interruptible(iterable, between):
+    """The items of an iterable, each fetched by another thread; `between` is called once a second while one is awaited.
+
+    Python runs a handler of signals only when its main thread is not waiting inside TensorFlow, as it would be for
+    storage that stalls. What `between` raises ends the iteration; the thread may then be waiting still (see `leave`).
+    """
+    iterator, end = iter(iterable), object()
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    try:
+        while True:
+            fetched = pool.submit(next, iterator, end)
+            while not concurrent.futures.wait([fetched], timeout=1).done:
+                between()
+            if fetched.result() is end:
+                return
+            yield fetched.result()
+    finally:
+        pool.shutdown(wait=False)
+
+
+def leave(status):
+    """Ends the process with an exit status now, without waiting for a thread that waits for storage."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -82,6 +82,10 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
         log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
                                          'has a checkpoint.' if checkpoint_path else '.'))
         return int(state.step.numpy())
+    best = os.path.join(train_dir, checkpoints.BEST_DIR)
+    if checkpoints.find(best):
+        raise ValueError(f'{train_dir} has no checkpoint, but {best} has one, which a new run would replace. Move it '
+                         f'away, or choose another --train_dir (--checkpoint_path={best} begins with its weights).')
     # 2. Warm start: the weights of checkpoint_path, less the excluded scopes; step and optimizer are new.
     if checkpoint_path:
         source = checkpoints.find_intact(checkpoint_path, log)
@@ -91,12 +95,23 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
         _check_same_network(spec, models.read_spec(os.path.dirname(os.path.abspath(source))), source)
         loaded, left = named.load(state.weights, source, exclude_scopes=exclude_scopes,
                                   ignore_missing=ignore_missing)
+        _check_trained(state, left)
         log(f'Warm start: {len(loaded)} variables from {source}'
             + (f', initial values for {", ".join(left)}.' if left else '.'))
         return 0
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
     return 0
+
+
+def _check_trained(state, names):
+    """Refuses variables that would keep random values: neither loaded nor trained."""
+    trained = {variable.ref() for variable in state.trainable}
+    parts = {name: getattr(state.weights[name], 'parts', [state.weights[name]]) for name in names}
+    stuck = [name for name in names if not trained.issuperset(part.ref() for part in parts[name])]
+    if stuck:
+        raise ValueError(f'{", ".join(stuck)} would keep random values: they are not loaded from --checkpoint_path, '
+                         'and --trainable_scopes has no scope for them; add one.')
 
 
 def _check_scopes(flag, scopes, weights):

@@ -134,7 +134,7 @@ def test_a_second_run_touches_nothing_even_from_a_moved_input(built, images, tmp
     for source in (images, moved):
         lines = []
         info = build_tfrecords.build(str(source), str(built), shards={'train': 4}, log=lines.append)
-        assert lines == [f'{built} is finished already: nothing to do.']
+        assert len(lines) == 1 and lines[0].startswith(f'{built} is finished already: nothing to do. (Images are known')
         assert info == json.loads((built / 'dataset_info.json').read_text())
     assert {path.name: path.stat().st_mtime_ns for path in built.iterdir()} == before
 
@@ -169,7 +169,7 @@ def test_an_argument_that_cannot_be_leaves_the_folder_free(images, tmp_path):
 
 @pytest.mark.parametrize('folders, message', [
     ([], 'has no folder train'), (['train'], 'no images for the split train'),
-    (['train/cat'], 'no images for the split train')])
+    (['train/cat'], r"/train/cat' has no images: the network could not learn its class")])
 def test_wrong_input_folders(tmp_path, folders, message):
     for folder in folders:
         (tmp_path / folder).mkdir(parents=True)

@@ -1,11 +1,11 @@
 """A small training run in a process of its own, made of the project's real parts, for tests that kill it.
 
     python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
-        [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2]
+        [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2] [--stall_at=READ]
 
 Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
 prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
-the COUNTth time. decode_threads: 0: AUTOTUNE.
+the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record comes after an hour.
 """
 import argparse
 import functools
@@ -56,6 +56,17 @@ def arm(die_at):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(module, name, deadly)
+
+
+def stall(at):
+    reads, pread = [], os.pread
+
+    def stalling(*arguments):
+        reads.append(None)
+        if len(reads) == at:
+            time.sleep(3600)
+        return pread(*arguments)
+    os.pread = stalling
 
 
 def network():
@@ -125,18 +136,21 @@ def main():
     parser.add_argument('--save_secs', type=float, default=0.0)
     parser.add_argument('--decode_threads', type=int, default=1)
     parser.add_argument('--intra_op_threads', type=int, default=0)
+    parser.add_argument('--stall_at', type=int)
     arguments = vars(parser.parse_args())
-    die_at, threads = arguments.pop('die_at'), arguments.pop('intra_op_threads')
+    die_at, threads, stall_at = (arguments.pop(name) for name in ('die_at', 'intra_op_threads', 'stall_at'))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if die_at:
         arm(die_at)
+    if stall_at:
+        stall(stall_at)
     try:
         run(**arguments)
     except (ValueError, OSError) as error:
         raise SystemExit(f'small_run: {error}') from error
     except stopping.Stopped as stopped:
         print(stopped)
-        raise SystemExit(128 + stopped.number) from None
+        stopping.leave(128 + stopped.number)
 
 
 if __name__ == '__main__':

@@ -89,18 +89,19 @@ def test_killed_at_random_moments(tmp_path, clones):
     while kills < 50:
         folder = tmp_path / str(run)
         process = start(folder, *arguments)
-        if kills % 5:  # else at any moment, of starting and going on from a checkpoint too
-            wait_for(process, 'step ')
+        # Every fifth at any moment, of starting and going on from a checkpoint too.
+        trains = kills % 5 and next((line for line in process.stdout if 'step ' in line or 'hash' in line), None)
         try:
             process.wait(random.uniform(0, 3))
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
-            in_training += bool(kills % 5)
+            in_training += bool(trains)
             process.communicate()
         else:
             run += 1
-            check_whole(folder, process.communicate()[0], expected)
+            process.communicate()
+            check_whole(folder, finish(folder, *arguments), expected)
     assert in_training >= 25
     check_whole(folder, finish(folder, *arguments), expected)
 
@@ -127,6 +128,14 @@ def stop_at(folder, step, number, *arguments):
 def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
     stop_at(tmp_path, 5, signal.SIGTERM)
     stop_at(tmp_path, 10, signal.SIGINT)  # step 10 has a validation
+    stalled = start(tmp_path, '--save_secs=1000', '--stall_at=100')  # within some steps, beside the reads of starting
+    for line in stalled.stdout:
+        if 'step 1' in line:
+            break
+    time.sleep(2)
+    stalled.send_signal(signal.SIGTERM)
+    output = stalled.communicate(timeout=60)[0]
+    assert stalled.returncode == 143 and 'which is saved' in output, output
     first = start(tmp_path, '--pause=3')
     wait_for(first, 'step ')
     second = start(tmp_path)
