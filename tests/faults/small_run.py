@@ -5,7 +5,7 @@
 
 Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
 prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
-the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record comes after an hour.
+the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record in training takes an hour.
 """
 import argparse
 import functools
@@ -111,10 +111,12 @@ def schedule(state):
     return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
 
 
-def run(train_dir, steps, num_clones, pause, save_secs, decode_threads):
+def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at):
     with stopping.noted() as notice, run_lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
         state, step, batches, validate = make(num_clones, decode_threads)
+        if stall_at:
+            stall(stall_at)
         training.restore(state, train_dir)
         loop.keep_best(state, train_dir)
 
@@ -138,12 +140,10 @@ def main():
     parser.add_argument('--intra_op_threads', type=int, default=0)
     parser.add_argument('--stall_at', type=int)
     arguments = vars(parser.parse_args())
-    die_at, threads, stall_at = (arguments.pop(name) for name in ('die_at', 'intra_op_threads', 'stall_at'))
+    die_at, threads = arguments.pop('die_at'), arguments.pop('intra_op_threads')
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if die_at:
         arm(die_at)
-    if stall_at:
-        stall(stall_at)
     try:
         run(**arguments)
     except (ValueError, OSError) as error:

@@ -128,14 +128,6 @@ def stop_at(folder, step, number, *arguments):
 def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
     stop_at(tmp_path, 5, signal.SIGTERM)
     stop_at(tmp_path, 10, signal.SIGINT)  # step 10 has a validation
-    stalled = start(tmp_path, '--save_secs=1000', '--stall_at=100')  # within some steps, beside the reads of starting
-    for line in stalled.stdout:
-        if 'step 1' in line:
-            break
-    time.sleep(2)
-    stalled.send_signal(signal.SIGTERM)
-    output = stalled.communicate(timeout=60)[0]
-    assert stalled.returncode == 143 and 'which is saved' in output, output
     first = start(tmp_path, '--pause=3')
     wait_for(first, 'step ')
     second = start(tmp_path)
@@ -144,6 +136,21 @@ def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
     first.kill()  # its lock goes with it
     first.communicate()
     check_whole(tmp_path, finish(tmp_path), uninterrupted)
+
+
+def test_a_signal_while_storage_stalls(tmp_path):
+    process = start(tmp_path, '--save_secs=1000', '--stall_at=100', '--steps=1000')
+    deadline = time.monotonic() + 60
+    while len(metrics.read(str(tmp_path))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    try:
+        output = process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 143 and 'which is saved' in output, output
+    assert checkpoints.find(str(tmp_path))
 
 
 @pytest.mark.slow
