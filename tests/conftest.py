@@ -1,4 +1,5 @@
 """Shared by tests that run the scripts as a user would: as processes, on records of real photographs."""
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -18,6 +19,12 @@ def run_python(*arguments, cwd=ROOT, check=True, timeout=300, **environment):
     if check and result.returncode:
         raise AssertionError(f'{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}')
     return result
+
+
+def run_pythons(*commands, **kwargs):
+    """The results of `run_python` for lists of arguments, two processes at a time: they start on one core each."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda arguments: run_python(*arguments, **kwargs), commands))
 
 
 # Flags are global, and importing TensorFlow takes seconds: one process tries all cases, one after the other.

@@ -72,5 +72,3 @@ def test_a_small_run_goes_on_where_it_was_and_knows_its_settings(small_records, 
     assert (tmp_path / 'table.md').read_text().startswith('| | parameters |') and (tmp_path / 'curves.png').exists()
     refused = run_python(*command, '--seeds=0', '--only=alexnet', '--learning_rate=0.1', check=False)
     assert refused.returncode == 1 and 'is of other settings' in refused.stderr
-    refused = run_python(*command, '--only=lrn', check=False)
-    assert refused.returncode == 1 and '--only has lrn; there are alexnet, tanh' in refused.stderr

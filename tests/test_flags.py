@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT, run_python
+from tests.conftest import ROOT, run_python, run_pythons
 
 # slim's own flags, from its two scripts.
 SLIM_TRAIN = '''master train_dir warmup_epochs num_clones clone_on_cpu worker_replicas num_ps_tasks num_readers
@@ -52,17 +52,19 @@ def test_every_flag_of_slim_is_known_and_a_refused_one_says_why(module, slim):
         assert refused == ('refused' in row[0]), f'{name}: {row[0]}'
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (['train_image_classifier.py', '--clone_on_cpu', 'False'], 'not understood: False'),
-    (['train_image_classifier.py', '--num_readers=8'], 'refused: records are read by position'),
-    (['train_image_classifier.py', '--dataset_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
-    (['train_image_classifier.py', '--num_epochs=inf'], '--num_epochs=inf; it must be a finite number'),
-    (['train_image_classifier.py', '--num_clones=3', '--clone_on_cpu', '--batch_size=32'], 'does not divide'),
-    (['eval_image_classifier.py', '--checkpoint_path=/no/such'], 'no checkpoint at --checkpoint_path=/no/such'),
-    (['-m', 'alexnet_tf.export', '--checkpoint_path=/no/such', '--output_dir=/tmp/none'], 'no checkpoint at'),
-])
-def test_a_wrong_value_ends_in_a_sentence(arguments, sentence, tmp_path):
-    if arguments[0] == 'train_image_classifier.py':
-        arguments = [*arguments, f'--train_dir={tmp_path}']
-    result = run_python(*arguments, check=False)
-    assert result.returncode == 1 and sentence in result.stderr and 'Traceback' not in result.stderr
+SENTENCES = {
+    'not understood: False': ['train_image_classifier.py', '--clone_on_cpu', 'False'],
+    'refused: records are read by position': ['train_image_classifier.py', '--num_readers=8'],
+    "the dataset folder '/no/such' does not exist": ['train_image_classifier.py', '--dataset_dir=/no/such'],
+    '--num_epochs=inf; it must be a finite number': ['train_image_classifier.py', '--num_epochs=inf'],
+    'does not divide': ['train_image_classifier.py', '--num_clones=3', '--clone_on_cpu', '--batch_size=32'],
+    'no checkpoint at --checkpoint_path=/no/such': ['eval_image_classifier.py', '--checkpoint_path=/no/such'],
+    'no checkpoint at': ['-m', 'alexnet_tf.export', '--checkpoint_path=/no/such', '--output_dir=/tmp/none']}
+
+
+def test_a_wrong_value_ends_in_a_sentence(tmp_path):
+    results = run_pythons(*(
+        [*arguments, f'--train_dir={tmp_path / str(number)}'] if arguments[0].startswith('train') else arguments
+        for number, arguments in enumerate(SENTENCES.values())), check=False)
+    for sentence, result in zip(SENTENCES, results):
+        assert result.returncode == 1 and sentence in result.stderr and 'Traceback' not in result.stderr, result.stderr

@@ -6,10 +6,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import checkpoints, evaluation, preprocessing, recipes, schedules, training
-from nets import alexnet
+from alexnet_tf import data, evaluation, preprocessing, recipes, schedules, training
 from tests import test_training as small
-from tests.conftest import messages_of, run_python
+from tests.conftest import messages_of, run_python, run_pythons
 
 STEPS = schedules.parse_steps(recipes.STEPS_145, ['conv1', 'conv2', 'fc8'])
 
@@ -162,25 +161,23 @@ def test_networks_probabilities_are_averaged():
 # The scripts --------------------------------------------------------------------------------------------
 
 
-def printed_recipe(*arguments):
-    lines = run_python('train_image_classifier.py', '--print_recipe', *arguments).stdout.splitlines()
-    return {line.split('=')[0]: line.split('=', 1)[1] for line in lines}
-
-
 def test_print_recipe_shows_values_and_sources():
-    source = printed_recipe('--recipe=source', '--batch_size=64')
+    source, other, caffe, none = (
+        {line.split('=')[0]: line.split('=', 1)[1] for line in result.stdout.splitlines()} for result in run_pythons(*(
+            ['train_image_classifier.py', '--print_recipe', *arguments] for arguments in (
+                ['--recipe=source', '--batch_size=64'],
+                ['--recipe=paper', '--learning_rate_decay_type=piecewise', '--decay_epochs=3'],
+                ['--recipe=caffe', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.01'], []))))
     assert source['--variant'].split() == ['source', 'program,', 'layers-145']
     assert source['--learning_rate_steps'].split()[0] == ','.join(recipes.STEPS_145)
     assert source['--batch_size'].split() == ['64', 'given']
     assert source['--dropout_form'].split()[0] == 'original'
-    other = printed_recipe('--recipe=paper', '--learning_rate_decay_type=piecewise', '--decay_epochs=3')
     assert other['--hidden_bias'].split()[0] == '1.0' and other['--learning_rate_decay_type'].split()[1] == 'given'
     # Steps of one's own replace the recipe's schedule, its factor for biases included.
-    caffe = printed_recipe('--recipe=caffe', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.01')
     assert caffe['--bias_learning_rate_factor'].split() == ['1.0', 'default']
     assert caffe['--batch_size'].split()[0] == '256' and caffe['--variant'].split()[0] == 'caffe'
     assert len(source) == len(caffe) == len(other) == len(recipes.RECIPES)
-    assert printed_recipe()['--momentum'].split() == ['0.9', 'default']
+    assert none['--momentum'].split() == ['0.9', 'default']
 
 
 def run_recipe(small_records, folder, *arguments):
@@ -190,29 +187,30 @@ def run_recipe(small_records, folder, *arguments):
 
 def test_the_original_recipe_trains_is_evaluated_and_exported(small_records, tmp_path):
     folder = tmp_path / 'run'
-    # 48 images in batches of 8: 6 steps an epoch; conv1 is frozen and noise off after half of them
-    run_recipe(small_records, folder, '--recipe=source', '--max_number_of_steps=3', '--log_every_n_steps=1',
+    # 48 images in batches of 8: 6 steps an epoch; conv1 is frozen and noise off from the third step on
+    run_recipe(small_records, folder, '--recipe=source', '--max_number_of_steps=4', '--save_interval_secs=0',
                '--learning_rate_steps=0:0.001,0:biases=0.002,0.3:conv1=0,0.3:color_noise=0')
     spec = json.loads((folder / 'model.json').read_text())
     assert (spec['variant'], spec['unscaled_dropout'], spec['image_size']) == ('source', 0.5, 224)
-    first = tf.train.load_checkpoint(str(folder))
-    frozen = first.get_tensor('alexnet/conv1/weights')
-    run_recipe(small_records, folder, '--recipe=source', '--max_number_of_steps=4',
-               '--learning_rate_steps=0:0.001,0:biases=0.002,0.3:conv1=0,0.3:color_noise=0')
-    after = tf.train.load_checkpoint(checkpoints.find(str(folder)))
-    np.testing.assert_array_equal(after.get_tensor('alexnet/conv1/weights'), frozen)
-    assert not np.array_equal(after.get_tensor('alexnet/conv2/weights'), first.get_tensor('alexnet/conv2/weights'))
-    scores = []
-    for paths in (folder, f'{folder},{folder}'):  # twice the same network: its own probabilities
-        result = run_python('eval_image_classifier.py', f'--checkpoint_path={paths}', f'--dataset_dir={small_records}',
-                            f'--eval_dir={tmp_path / "eval"}', f'--scores_file={tmp_path / "scores.npz"}')
-        scores.append(np.load(tmp_path / 'scores.npz')['scores'])
+    first, moving, frozen, last = (tf.train.load_checkpoint(str(folder / f'model.ckpt-{step}')) for step in range(1, 5))
+    conv1, conv2 = 'alexnet/conv1/weights', 'alexnet/conv2/weights'
+    assert not np.array_equal(first.get_tensor(conv1), moving.get_tensor(conv1))
+    np.testing.assert_array_equal(frozen.get_tensor(conv1), last.get_tensor(conv1))
+    assert not np.array_equal(frozen.get_tensor(conv2), last.get_tensor(conv2))
+    *_, twice = run_pythons(
+        ['-m', 'alexnet_tf.export', f'--checkpoint_path={folder}', f'--output_dir={tmp_path / "out"}'],
+        *(['eval_image_classifier.py', f'--checkpoint_path={paths}', f'--dataset_dir={small_records}',
+           f'--eval_dir={tmp_path / name}', f'--scores_file={tmp_path / name}.npz', '--precision=float32']
+          for name, paths in (('once', folder), ('twice', f'{folder},{folder}'))))
+    scores = [np.load(tmp_path / f'{name}.npz')['scores'] for name in ('once', 'twice')]
+    # twice the same network: its own probabilities
     np.testing.assert_allclose(np.exp(scores[1]), tf.nn.softmax(scores[0]), rtol=1e-4, atol=1e-6)
-    assert result.stdout.count('Scoring alexnet') == 2
-    run_python('-m', 'alexnet_tf.export', f'--checkpoint_path={folder}', f'--output_dir={tmp_path / "out"}')
-    served = tf.saved_model.load(str(tmp_path / 'out')).signatures['serving_default']
-    model = alexnet.AlexNet(10, variant='source')
-    assert served(images=tf.zeros([2, 224, 224, 3]))['logits'].shape == (2, model.output_shape[-1])
+    assert twice.stdout.count('Scoring alexnet') == 2
+    served = tf.saved_model.load(str(tmp_path / 'out')).signatures['serve_bytes']
+    dataset = data.open_dataset(str(small_records), 'validation')
+    encoded = [dataset.example(position)[0] for position in range(len(dataset))]
+    logits = served(image_bytes=tf.constant(encoded))['logits'].numpy()
+    np.testing.assert_allclose(logits, scores[0], atol=1e-4 * np.abs(scores[0]).max())
 
 
 @pytest.mark.slow

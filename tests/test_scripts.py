@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf import data, metrics
-from tests.conftest import ROOT, messages_of, run_python
+from tests.conftest import ROOT, messages_of, run_python, run_pythons
 
 TRAIN = ('train_image_classifier.py', '--batch_size=8', '--learning_rate_decay_type=fixed', '--precision=float32',
          '--learning_rate=0.001', '--log_every_n_steps=1', '--max_number_of_steps=6', '--num_preprocessing_threads=1')
@@ -128,14 +128,13 @@ def test_warm_start_loads_all_but_excluded_scopes_and_trains_only_trainable_ones
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(trained, small_records, tmp_path):
-    results = []
-    for batch_size in (7, 20):
-        folder = tmp_path / str(batch_size)
-        printed = run_python('eval_image_classifier.py', f'--checkpoint_path={trained[0]}', f'--eval_dir={folder}',
-                             f'--dataset_dir={small_records}', f'--batch_size={batch_size}').stdout
-        results.append(json.loads((folder / 'eval_results.json').read_text()))
-        assert f'eval/Accuracy[{results[-1]["accuracy"]:.5g}]' in printed
-        assert f'eval/Recall_5[{results[-1]["recall_5"]:.5g}]' in printed
+    printed = run_pythons(*(
+        ['eval_image_classifier.py', f'--checkpoint_path={trained[0]}', f'--eval_dir={tmp_path / str(batch_size)}',
+         f'--dataset_dir={small_records}', f'--batch_size={batch_size}'] for batch_size in (7, 20)))
+    results = [json.loads((tmp_path / name / 'eval_results.json').read_text()) for name in ('7', '20')]
+    for done, result in zip(printed, results):
+        assert f'eval/Accuracy[{result["accuracy"]:.5g}]' in done.stdout
+        assert f'eval/Recall_5[{result["recall_5"]:.5g}]' in done.stdout
     assert results[0]['loss'] == pytest.approx(results[1].pop('loss'), rel=1e-5)
     assert results[0].items() >= results[1].items()
     assert results[1]['num_examples'] == 20 and results[1]['global_step'] == 6 and results[1]['views'] == 1
