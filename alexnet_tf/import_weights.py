@@ -340,8 +340,12 @@ def main():
     check_output(FLAGS.output_dir)
     source = read(FLAGS.source, read_class_names(FLAGS.class_names) if FLAGS.class_names else None,
                   FLAGS.variant)
+    spec = source.loaded.spec
+    if FLAGS['variant'].present and spec.variant != FLAGS.variant:
+        raise ValueError(f'--variant={FLAGS.variant}, but {FLAGS.source} says itself that it is of {spec.model_name}, '
+                         f'variant {spec.variant}; leave the flag out.')
     check_source(source)
-    path, spec = write(source.loaded, FLAGS.output_dir), source.loaded.spec
+    path = write(source.loaded, FLAGS.output_dir)
     mean = 'a mean image' if isinstance(spec.mean, str) else f'mean RGB {tuple(round(value, 2) for value in spec.mean)}'
     variant = f' ({spec.variant})' if spec.model_name == 'alexnet' else ''
     print(f'Made {path} of {FLAGS.source} ({source.kind}): {spec.model_name}{variant}, {spec.num_classes} classes, '

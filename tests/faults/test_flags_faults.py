@@ -82,7 +82,7 @@ WRONG = {
         'source': [['--source={tmp}/none'], ['--source={file}'], ['--source={empty}'], ['--source=/dev/zero']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
         'class_names': [['--class_names={tmp}/none'], ['--class_names={latin1}'], ['--class_names={empty}']],
-        '': [['positional']],
+        '': [['--variant=caffe'], ['positional']],
     },
     'alexnet_tf.ablate': {
         'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
