@@ -125,8 +125,6 @@ def define_flags():
 OPTIMIZER_FLAGS = optimizers.make.__kwdefaults__
 OPTIMIZER_BOUNDS = {'ftrl_learning_rate_power': (None, 0)} | dict.fromkeys(
     ('momentum', 'adadelta_rho', 'adam_beta1', 'adam_beta2', 'rmsprop_momentum', 'rmsprop_decay'), (0, 1))
-
-
 SCHEDULE = 'learning_rate_decay_type'
 WORKS_WITH = {  # a flag: (the one that decides, its values with which the first has an effect)
     'learning_rate': (SCHEDULE, schedules.DECAY_TYPES), 'warmup_epochs': (SCHEDULE, schedules.DECAY_TYPES),
@@ -164,7 +162,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     """What the process does while it has train_dir for itself."""
     flag_values = described_flags(policy, dataset)
     if checkpoints.find(FLAGS.train_dir):
-        same_run.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
+        flag_values = same_run.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
     spec = make_spec(dataset)
     models.set_seed(FLAGS.seed)
     with strategy.scope():

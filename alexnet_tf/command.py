@@ -1,4 +1,5 @@
 """How every command ends: a sentence for what a user can mend, never a stack trace."""
+import contextlib
 import math
 import sys
 
@@ -34,6 +35,8 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
                              'for a false one).')
         check_values(may_be_empty)
         main()
+    except BrokenPipeError:
+        _end(1, f'{name}: what it prints cannot be written any more (the program behind | has ended).')
     except (ValueError, OSError) as error:
         sys.exit(f'{name}: {untrusted.printable(str(error))}')
     except MemoryError as error:
@@ -43,11 +46,15 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
     except tf.errors.OpError as error:
         sys.exit(f'{name}: {_in_one_line(error)}')
     except stopping.Stopped as stopped:
-        print(f'{name}: {untrusted.printable(str(stopped))}', file=sys.stderr)
-        stopping.leave(128 + stopped.number)
+        _end(128 + stopped.number, f'{name}: {stopped}')
     except KeyboardInterrupt:
-        print(f'{name}: interrupted; the same command goes on from what is saved.', file=sys.stderr)
-        stopping.leave(130)
+        _end(130, f'{name}: interrupted; the same command goes on from what is saved.')
+
+
+def _end(status, sentence):
+    with contextlib.suppress(OSError):  # stderr may be gone, with a terminal or another process
+        print(untrusted.printable(sentence), file=sys.stderr)
+    stopping.leave(status)
 
 
 def check_values(may_be_empty=()):

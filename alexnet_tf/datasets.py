@@ -19,11 +19,21 @@ SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
 _CHECKED_BYTES = 1 << 30  # up to so much is read through before the first step; of more,
 _CHECKED = 4096  # so many records, the first ones of every shard
 _MAX_LABEL = 1_000_000
+
+
+def _are_shards(shards):
+    numbers = 'records', 'bytes', 'lengths_crc32c'
+    return isinstance(shards, dict) and all(
+        isinstance(shard, dict) and all(type(shard.get(name)) is int and 0 <= shard[name] < 1 << 63 for name in numbers)
+        for shard in shards.values())
+
+
 _RULES = {  # of the fields in dataset_info.json, which may come from anybody; see untrusted.check_fields
     'counts': (lambda counts: isinstance(counts, dict) and all(map(untrusted.is_count, counts.values())),
                'an object of numbers', True),
     'class_names': (untrusted.are_names, 'a list of names', True),
     'label_base': (lambda base: untrusted.is_count(base) and base < _MAX_LABEL, 'the first label', True),
+    'shards': (_are_shards, 'an object of objects with the whole numbers records, bytes and lengths_crc32c', False),
     'mean_rgb': (untrusted.is_rgb, 'three numbers', False),
     'mean_image': (untrusted.is_file_name, 'the name of a file beside it', False),
     'rgb_covariance_eigenvalues': (lambda values: untrusted.is_rgb(values) and min(values) > -1e-6,

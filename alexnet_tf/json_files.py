@@ -1,4 +1,5 @@
 """Small files: written whole or not at all; JSON read with errors that name the file."""
+import contextlib
 import json
 import os
 
@@ -19,11 +20,16 @@ def write_bytes(path, content):
     """As `write_text`, of bytes."""
     folder = os.path.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
-    with open(path + '.partial', 'wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + '.partial', path)
+    try:
+        with open(path + '.partial', 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + '.partial', path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(path + '.partial')
+        raise
     sync(folder)
 
 

@@ -130,6 +130,17 @@ class _Run:
         self.metrics.close()
 
     def go(self, make_batches):
+        self.notice.is_watched = True
+        try:
+            return self._go(make_batches)
+        except OSError:  # lines that cannot be written, as when the program behind | has ended
+            self._stop_if_asked()
+            self._finish_saving()
+            raise
+        finally:
+            self.notice.is_watched = False
+
+    def _go(self, make_batches):
         pace = self.pace
         self._restart_clock()
         if self._validation_is_due() and int(self.state.validated.numpy()) < self.step:
@@ -264,9 +275,12 @@ def _all_finite(tensor):
 
 
 def keep_best(state, train_dir):
-    """Makes train_dir/best hold the best checkpoint where a kill came between writing it and linking it there."""
+    """Makes train_dir/best hold the best checkpoint where a kill came between writing it and linking it there.
+
+    A later one stays: of a validation that ended after its checkpoint was written.
+    """
     best = int(state.best_step.numpy())
     path = os.path.join(train_dir, f'{checkpoints.PREFIX}-{best}')
     there = checkpoints.find(os.path.join(train_dir, checkpoints.BEST_DIR))
-    if best >= 0 and checkpoints.find(path) and (there is None or os.path.basename(there) != os.path.basename(path)):
+    if best >= 0 and checkpoints.find(path) and (there is None or checkpoints.step_of(there) < best):
         checkpoints.save_best(train_dir, path)

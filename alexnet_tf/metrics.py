@@ -1,4 +1,5 @@
 """What a run writes about itself: metrics.jsonl, and the same for TensorBoard."""
+import contextlib
 import json
 import os
 
@@ -22,17 +23,22 @@ class MetricsLog:
         last = {'validation': start_step if validated_step is None else validated_step}
         kept = [row for row in read(folder) if row['step'] <= last.get(row['kind'], start_step)]
         json_files.write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
-        self._file = open(path, 'a', encoding='utf-8')
+        self._path, self._file = path, open(path, 'a', encoding='utf-8')
         self._events = tf.summary.create_file_writer(folder, flush_millis=1000 * flush_secs)
 
     def write(self, kind, step, **values):
-        """kind: 'train' or 'validation'; values: floats by name."""
-        self._file.write(json.dumps({'kind': kind, 'step': step, **values}) + '\n')
-        self._file.flush()
+        """kind: 'train' or 'validation'; values: floats by name. Raises: OSError when it cannot be written."""
+        try:
+            self._file.write(json.dumps({'kind': kind, 'step': step, **values}) + '\n')
+            self._file.flush()
+        except OSError as error:
+            raise OSError(f'cannot write {self._path}: {error.strerror}. Free space, or mend what is wrong; the same '
+                          'command goes on.') from error
         write_scalars(self._events, step, {f'{kind}/{name}': value for name, value in values.items()})
 
     def close(self):
-        self._file.close()
+        with contextlib.suppress(OSError):  # `write` has said it
+            self._file.close()
         self._events.close()
 
 

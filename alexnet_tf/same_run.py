@@ -10,6 +10,8 @@ COMPARED = ('batch_size', 'seed', 'precision', 'dataset', 'dataset_split_name', 
             'color_noise', 'color_noise_kind', 'dropout_keep_prob', 'weight_decay', 'label_smoothing',
             'trainable_scopes', 'intra_op_threads', 'bias_learning_rate_factor', *optimizers.make.__kwdefaults__)
 UNIMPORTANT = ('train_dir', 'allow_changes', 'num_preprocessing_threads')
+# What says with which values a run begins; flags.json keeps what they were then.
+BEGINNING = ('hidden_bias', 'initial_values', 'checkpoint_path', 'checkpoint_exclude_scopes', 'ignore_missing_vars')
 
 
 def describe(dataset):
@@ -41,7 +43,9 @@ def choose_threads(train_dir, given):
         return given, '--intra_op_threads'
     before = (json_files.read(os.path.join(train_dir, FLAGS_FILE)) or {}).get('intra_op_threads')
     if before is None:
-        return min(data.MAX_THREADS, len(os.sched_getaffinity(0))), 'one a core'
+        on_linux = hasattr(os, 'sched_getaffinity')
+        cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
+        return min(data.MAX_THREADS, cores or 1), 'one a core'
     if type(before) is not int or not 1 <= before <= data.MAX_THREADS:
         raise ValueError(f'{os.path.join(train_dir, FLAGS_FILE)} has intra_op_threads {before!r}; it must be a whole '
                          f'number from 1 to {data.MAX_THREADS}. Say it with --intra_op_threads.')
@@ -55,14 +59,21 @@ def check(train_dir, now, allowed, log=print):
       now: {name: value}, with COMPARED among the names.
       allowed: names that may differ (--allow_changes).
 
+    Returns: now, with what the run was begun with under the names of BEGINNING.
+
     Raises: ValueError, with both values of each, when something of COMPARED differs.
     """
     path = os.path.join(train_dir, FLAGS_FILE)
     before = json_files.read(path)
     if before is None:
         log(f'There is no {path}: whether the run was begun with the same flags cannot be known.')
-        return
-    changed = [name for name in now if name in before and before[name] != now[name] and name not in UNIMPORTANT]
+        return now
+    begun = {name: before[name] for name in BEGINNING if name in before}
+    for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others
+        if name in begun and now[name] not in (None, begun[name]):
+            log(f'--{name}={now[name]} has no effect now: the run was begun with {begun[name]}.')
+    changed = [name for name in now if name in before and before[name] != now[name]
+               and name not in (*UNIMPORTANT, *BEGINNING)]
     other = [name for name in changed if name in COMPARED and name not in allowed]
     if other:
         differences = ', '.join(f'{_said(name)}{before[name]}, not {now[name]}' for name in other)
@@ -72,3 +83,4 @@ def check(train_dir, now, allowed, log=print):
     if changed:
         changes = ', '.join(f'{_said(name)}{now[name]} (was {before[name]})' for name in changed)
         log(f'Other than before: {changes}.')
+    return now | begun

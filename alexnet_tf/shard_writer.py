@@ -127,7 +127,8 @@ def read_part(shard):
     """The Part of a shard that an earlier run finished, or None."""
     if not os.path.exists(shard.path):
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(shard.part) as stored:
+    damaged = OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
+    with contextlib.suppress(*damaged), np.load(shard.part) as stored:
         if stored['sizes'].tolist() != _sizes(shard):  # an image was replaced
             return None
         part = Part(stored['lengths'].tolist(), [tuple(pair) for pair in stored['unreadable'].tolist()],

@@ -1,9 +1,11 @@
-"""SIGTERM and SIGINT: noted, so that the training loop can save and end; a second one ends at once."""
+"""SIGTERM, SIGINT and SIGHUP: noted, so that the training loop can save and end; a second one ends at once."""
 import concurrent.futures
 import contextlib
 import os
 import signal
 import sys
+
+SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 class Stopped(Exception):
@@ -15,8 +17,11 @@ class Stopped(Exception):
 
 
 class Notice:
-    """number: of the first signal that came; None: none yet."""
-    number = None
+    """number: of the first signal that came; None: none yet.
+
+    is_watched: whether somebody looks; before, where there is nothing to save, a signal raises Stopped where it comes.
+    """
+    number, is_watched = None, False
 
     def check(self):
         """Raises Stopped after a signal."""
@@ -26,15 +31,19 @@ class Notice:
 
 @contextlib.contextmanager
 def noted():
-    """Inside a `with`, SIGTERM and SIGINT are noted in the Notice that it gives."""
+    """Inside a `with`, signals are noted in the Notice that it gives; SIGHUP not where it is ignored, as by nohup."""
     notice, before = Notice(), {}
 
     def note(number, _):
         notice.number = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
-    for each in (signal.SIGTERM, signal.SIGINT):
-        before[each] = signal.signal(each, note)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        if not notice.is_watched:
+            raise Stopped(number, f'stopped by {signal.Signals(number).name} outside of training; the same command '
+                                  'goes on from what is saved.')
+    for each in SIGNALS:
+        if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:
+            before[each] = signal.signal(each, note)
     try:
         yield notice
     finally:
@@ -64,6 +73,7 @@ def interruptible(iterable, between):
 
 def leave(status):
     """Ends the process with an exit status now, without waiting for a thread that waits for storage."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(status)

@@ -188,9 +188,13 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         per_replica = strategy.run(replica_step, (images, labels, step))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
 
+    def split_step(images, labels, step):
+        return distributed_step(split(images), split(labels), step)
+
     if replicas == 1:
         return tf.function(replica_step, autograph=False)
-    return lambda images, labels, step: distributed_step(split(images), split(labels), step)
+    split_step.experimental_get_tracing_count = distributed_step.experimental_get_tracing_count  # as a tf.function has
+    return split_step
 
 
 def make_strategy(num_clones, clone_on_cpu, model_parallel=1):

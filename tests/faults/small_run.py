@@ -1,11 +1,12 @@
 """A small training run in a process of its own, made of the project's real parts, for tests that kill it.
 
     python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
-        [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2] [--stall_at=READ]
+        [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2] [--stall_at=READ] [--nan_at=STEP]
 
 Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
 prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
-the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record in training takes an hour.
+the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record in training takes an hour. nan_at: that
+step's loss is NaN, once.
 """
 import argparse
 import functools
@@ -19,6 +20,7 @@ import tf_keras
 
 from alexnet_tf import (
     checkpoints,
+    command,
     data,
     evaluation,
     json_files,
@@ -28,6 +30,7 @@ from alexnet_tf import (
     schedules,
     stopping,
     training,
+    untrusted,
 )
 from nets import checkpoints as named
 from nets import keras_layers
@@ -67,6 +70,19 @@ def stall(at):
             time.sleep(3600)
         return pread(*arguments)
     os.pread = stalling
+
+
+def breaking(step, at, times):
+    """The train step, its loss NaN at a step for the first `times` times."""
+    seen = []
+
+    def broken(images, labels, number):
+        loss = step(images, labels, number)
+        if int(number) == at and len(seen) < times:
+            seen.append(number)
+            return loss * float('nan')
+        return loss
+    return broken
 
 
 def network():
@@ -111,7 +127,7 @@ def schedule(state):
     return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
 
 
-def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at):
+def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at):
     with stopping.noted() as notice, run_lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
         state, step, batches, validate = make(num_clones, decode_threads)
@@ -123,9 +139,9 @@ def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at
         def slow_step(*batch):
             time.sleep(pause)
             return step(*batch)
-        loop.train(state, slow_step, batches, train_dir=train_dir, schedule=schedule(state),
+        loop.train(state, breaking(slow_step, nan_at, 1), batches, train_dir=train_dir, schedule=schedule(state),
                    pace=pace(steps, save_secs=save_secs), validate=lambda: validate(notice.check), notice=notice)
-        print('hash', state_hash(state.tensors()))
+        print(f'traces {step.experimental_get_tracing_count()}\nhash', state_hash(state.tensors()))
 
 
 def main():
@@ -139,18 +155,14 @@ def main():
     parser.add_argument('--decode_threads', type=int, default=1)
     parser.add_argument('--intra_op_threads', type=int, default=0)
     parser.add_argument('--stall_at', type=int)
+    parser.add_argument('--nan_at', type=int)
     arguments = vars(parser.parse_args())
     die_at, threads = arguments.pop('die_at'), arguments.pop('intra_op_threads')
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if die_at:
         arm(die_at)
-    try:
-        run(**arguments)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'small_run: {error}') from error
-    except stopping.Stopped as stopped:
-        print(stopped)
-        stopping.leave(128 + stopped.number)
+    untrusted.guard_terminal()
+    command.guarded('small_run', lambda: run(**arguments), [])
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Damaged checkpoints, full disks, numbers that break: detected, and the run goes on from what is whole."""
 import os
+import pathlib
 import random
 import re
 import resource
@@ -100,9 +101,9 @@ def test_leftovers_of_a_killed_save_are_removed_and_others_stay(tmp_path):
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def limited_run(folder, **kwargs):
-    return subprocess.run([sys.executable, '-m', 'tests.faults.small_run', str(folder), '--steps=12'], cwd=ROOT,
-                          capture_output=True, text=True, timeout=300, check=False, **kwargs)
+def short_run(folder, *arguments, **kwargs):
+    return subprocess.run([sys.executable, '-m', 'tests.faults.small_run', str(folder), '--steps=12', *arguments],
+                          cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **kwargs)
 
 
 def test_a_file_that_may_not_grow(tmp_path):
@@ -111,7 +112,7 @@ def test_a_file_that_may_not_grow(tmp_path):
     checkpoints.save(str(tmp_path), 0, state.tensors())
     before = {path.name: path.read_bytes() for path in tmp_path.glob('model.ckpt-0.*')}
     size = max(map(len, before.values()))
-    done = limited_run(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2)))
+    done = short_run(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2)))
     assert done.returncode == 1 and 'cannot write the checkpoint' in done.stderr, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.glob('model.ckpt-*')} == before
@@ -127,9 +128,10 @@ def in_own_mount(script):
 
 
 @pytest.mark.slow
-def test_a_full_file_system(tmp_path):
+@pytest.mark.parametrize('clones', [1, 2])
+def test_a_full_file_system(tmp_path, clones):
     """So many KiB are left when a run begins to write; with space again it goes on as if nothing had been."""
-    run = f'{sys.executable} -m tests.faults.small_run --steps=12'
+    run = f'{sys.executable} -m tests.faults.small_run --steps=12 --num_clones={clones}'
     output = in_own_mount(f'''
         {run} {tmp_path}/whole
         mkdir {tmp_path}/disk && mount -t tmpfs -o size=10M tmpfs {tmp_path}/disk && cd {ROOT}
@@ -157,24 +159,12 @@ def test_a_read_only_file_system(tmp_path):
     assert output.endswith('\nstatus 1\n') and 'Read-only' in output and 'Traceback' not in output, output
 
 
-def breaking(step, at, times):
-    """The train step, its loss NaN at a step for the first `times` times."""
-    seen = []
-
-    def broken(images, labels, number):
-        loss = step(images, labels, number)
-        if int(number) == at and len(seen) < times:
-            seen.append(number)
-            return loss * float('nan')
-        return loss
-    return broken
-
-
 def train_small(folder, times, max_rollbacks, log=lambda _: None):
     state, step, batches, validate = small_run.make()
     training.restore(state, str(folder), log=log)
-    loop.train(state, breaking(step, 7, times), batches, train_dir=str(folder), schedule=small_run.schedule(state),
-               pace=small_run.pace(12, max_rollbacks=max_rollbacks), validate=validate, log=log)
+    loop.train(state, small_run.breaking(step, 7, times), batches, train_dir=str(folder),
+               schedule=small_run.schedule(state), pace=small_run.pace(12, max_rollbacks=max_rollbacks),
+               validate=validate, log=log)
     return small_run.state_hash(state.tensors())
 
 
@@ -189,6 +179,14 @@ def test_a_loss_that_is_not_finite_sends_the_run_back(tmp_path):
     for path in (tmp_path / 'ends').glob('*.index'):
         assert all(np.isfinite(value).all() for name, value in content(str(path)[:-len('.index')]).items()
                    if name != 'plateau/best')  # the least error so far, infinite before the first validation
+
+
+@pytest.mark.slow
+def test_two_clones_go_back_too(tmp_path):
+    whole, back = (short_run(tmp_path / name, '--num_clones=2', *arguments)
+                   for name, arguments in (('whole', []), ('back', ['--nan_at=7'])))
+    assert 'rollback' in back.stdout and whole.returncode == back.returncode == 0, back.stdout + back.stderr
+    assert re.findall(r'^hash \w+$', whole.stdout, re.M) == re.findall(r'^hash \w+$', back.stdout, re.M) != []
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
@@ -220,19 +218,17 @@ def test_what_is_saved_does_not_change_under_the_saver(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_thousand_steps_leak_nothing(tmp_path):
-    state, step, batches, validate = small_run.make()
-    seen = []
-
-    def watched(images, labels, number):
-        if int(number) % 1000 == 0:
-            with open('/proc/self/statm', encoding='ascii') as file:
-                memory = int(file.read().split()[1]) * resource.getpagesize() / 2 ** 20
-            seen.append((memory, len(os.listdir('/proc/self/fd')), step.experimental_get_tracing_count()))
-        return step(images, labels, number)
-    loop.train(state, watched, batches, train_dir=str(tmp_path), schedule=small_run.schedule(state),
-               pace=small_run.pace(10_001, log_every=100, save_secs=5, validate_every=500), validate=validate,
-               log=lambda _: None)
-    memory, files, traces = zip(*seen[2:])  # the first two thousand fill caches
-    assert (memory[-1] - memory[0]) / (len(memory) - 1) < 1, seen
-    assert max(files) - min(files) <= 2 and set(traces) == {traces[0]}, seen
+@pytest.mark.parametrize('clones', [1, 2])
+def test_ten_thousand_steps_leak_nothing(tmp_path, clones):
+    seen, output = [], []
+    command = [sys.executable, '-m', 'tests.faults.small_run', str(tmp_path), '--steps=10100', '--save_secs=5',
+               f'--num_clones={clones}']
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in process.stdout:
+            output.append(line)
+            if re.match(r'step \d+000/', line):
+                pages = int(pathlib.Path(f'/proc/{process.pid}/statm').read_text().split()[1])
+                seen.append((pages * resource.getpagesize() / 2 ** 20, len(os.listdir(f'/proc/{process.pid}/fd'))))
+    assert process.returncode == 0 and len(seen) == 10 and 'traces 1\n' in output, output[-20:]
+    memory, files = zip(*seen[1:])  # the first two thousand fill caches
+    assert (memory[-1] - memory[0]) / (len(memory) - 1) < 1 and max(files) - min(files) <= 2, seen

@@ -3,6 +3,7 @@
 Sums are split among the threads of an operation, so their number (--intra_op_threads) belongs to the run, which keeps
 it whatever the machine has.
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -38,10 +39,13 @@ def small(folder, *arguments, **kwargs):
     return re.search(r'^hash (\w{64})$', printed, re.M)[1]
 
 
-def test_other_threads_and_autotune_change_no_bit(tmp_path):
-    expected = small(tmp_path / 'one', '--intra_op_threads=3', '--decode_threads=4')
-    assert small(tmp_path / 'two', '--intra_op_threads=3', '--decode_threads=0', cores=1,
-                 TF_NUM_INTEROP_THREADS='1') == expected
+@pytest.mark.parametrize('clones', [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_other_threads_and_autotune_change_no_bit(tmp_path, clones):
+    common = '--intra_op_threads=3', f'--num_clones={clones}'
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        expected = pool.submit(small, tmp_path / 'one', *common, '--decode_threads=4')
+        again = small(tmp_path / 'two', *common, '--decode_threads=0', cores=1, TF_NUM_INTEROP_THREADS='1')
+    assert again == expected.result()
 
 
 def left_by(folder):

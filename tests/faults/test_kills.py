@@ -21,7 +21,7 @@ INSIDE_A_SAVE = ['tensors:7', 'tensors:7:after', 'sync:30', 'sync:31', 'sync:32'
 
 def start(folder, *arguments, **kwargs):
     return subprocess.Popen([sys.executable, '-m', 'tests.faults.small_run', str(folder), *arguments], cwd=ROOT,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+                            **{'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True} | kwargs)
 
 
 def finish(folder, *arguments):
@@ -114,7 +114,8 @@ def wait_for(process, text):
 
 
 def stop_at(folder, step, number, *arguments):
-    process = start(folder, '--pause=0.05', *arguments)
+    process = start(folder, '--pause=0.05', *arguments,
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # nohup would have it ignored
     wait_for(process, f'step {step}/')
     process.send_signal(number)
     output = process.communicate(timeout=60)[0]
@@ -123,6 +124,31 @@ def stop_at(folder, step, number, *arguments):
     assert 'Traceback' not in output
     saved = checkpoints.step_of(checkpoints.find(str(folder)))
     assert int(re.search(r'at step (\d+)', output)[1]) == saved and step <= saved <= step + 3
+
+
+def test_nobody_reads_what_is_printed_any_more(tmp_path):
+    """As when the program behind | has ended: what was learned is saved; a signal at the same time keeps its status."""
+    for folder, number, status in ((tmp_path / 'alone', None, 1), (tmp_path / 'signal', signal.SIGINT, 130)):
+        process = start(folder, '--pause=0.5', '--save_secs=1000', stderr=subprocess.DEVNULL)
+        wait_for(process, 'step 3/')
+        process.stdout.close()
+        if number:
+            process.send_signal(number)
+        assert process.wait(60) == status
+        saved = checkpoints.step_of(checkpoints.find(str(folder)))
+        assert 3 <= saved <= 5 and [row['step'] for row in rows(folder)] == list(range(1, saved + 1))
+
+
+def test_a_signal_before_training_ends_the_process_at_once(tmp_path):
+    with open(tmp_path / 'output', 'w+') as output:
+        process = start(tmp_path, stdout=output)
+        while 'Fresh start' not in (tmp_path / 'output').read_text():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    printed = (tmp_path / 'output').read_text()
+    assert 'stopped by SIGTERM' in printed and 'the same command goes on' in printed and 'Traceback' not in printed
 
 
 def test_signals_and_a_second_trainer(tmp_path, uninterrupted):
@@ -161,7 +187,7 @@ def test_twenty_signals_lose_nothing(tmp_path, clones):
     expected = hash_in(finish(whole, *arguments)), rows(whole)
     for number in range(20):
         folder = tmp_path / str(number)
-        stop_at(folder, 1 + number * 7 % 30, (signal.SIGTERM, signal.SIGINT)[number % 2], *arguments)
+        stop_at(folder, 1 + number * 7 % 30, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[number % 3], *arguments)
         check_whole(folder, finish(folder, *arguments), expected)
 
 
@@ -169,13 +195,13 @@ def test_twenty_signals_lose_nothing(tmp_path, clones):
 def test_a_second_signal_during_the_save(tmp_path, uninterrupted):
     for number in range(10):
         folder = tmp_path / str(number)
-        process = start(folder, '--pause=0.05')
+        process, which = start(folder, '--pause=0.05'), (signal.SIGTERM, signal.SIGINT)[number % 2]
         wait_for(process, 'step 7/')
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(which)
         time.sleep(0.01 * number)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(which)
         process.communicate(timeout=60)
-        assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        assert process.returncode in (-which, 128 + which)
         check_whole(folder, finish(folder), uninterrupted)
 
 

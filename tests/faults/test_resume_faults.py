@@ -3,12 +3,14 @@ import dataclasses
 import json
 import os
 import re
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, data, inference, loop, metrics, models, same_run, stopping, training
+import train_image_classifier
+from alexnet_tf import checkpoints, data, inference, json_files, loop, metrics, models, same_run, stopping, training
 from tests.conftest import messages_of, run_python
 from tests.faults import shards, small_run
 from tests.faults.test_checkpoint_faults import content, three_checkpoints
@@ -122,15 +124,55 @@ def test_flags_that_may_change_are_named_and_a_missing_description_too(tmp_path)
     assert re.fullmatch(r'Other than before: --momentum=1 \(was 0.9\), --learning_rate=0.5 \(was 0.01\)\.', lines[1])
     with pytest.raises(ValueError, match='--momentum=0.9, not 1; .*--allow_changes=momentum'):
         same_run.check(str(tmp_path), now, [], lines.append)
+    # What says how a run begins stays as it was.
+    begun = now | {'hidden_bias': 0.1, 'checkpoint_path': 'other/run'}
+    (tmp_path / 'flags.json').write_text(json.dumps(begun))
+    assert same_run.check(str(tmp_path), now | {'hidden_bias': 1.0, 'checkpoint_path': None}, [], lines.append) == begun
+    assert lines[2:] == ['--hidden_bias=1.0 has no effect now: the run was begun with 0.1.']
 
 
-def test_a_run_without_a_checkpoint_takes_the_mean_image_of_its_data(tmp_path):
-    """Not the one that an earlier try left there, of other data or cut off by a full disk."""
+@pytest.mark.parametrize('resumed', [False, True])
+def test_only_a_resumed_run_keeps_the_mean_image_of_its_folder(tmp_path, monkeypatch, resumed):
+    """A new one takes that of its data, not what an earlier try left there, of other data or cut off by a full disk."""
+    run, records = tmp_path / 'run', tmp_path / 'records'
     spec = models.Spec('alexnet', 224, ('a', 'b'), 'mean_image.npy')
-    (tmp_path / 'mean_image.npy').write_bytes(b'half')
-    models.write_spec(spec, str(tmp_path), np.full([256, 256, 3], 7, np.float32))
-    assert (models.load_mean(spec, str(tmp_path)) == 7).all() and models.read_spec(str(tmp_path)) == spec
-    assert sorted(os.listdir(tmp_path)) == ['mean_image.npy', 'model.json']
+    for folder, grey in ((run, 7), (records, 8)):
+        folder.mkdir()
+        np.save(folder / 'mean_image.npy', np.full([256, 256, 3], grey, np.float32))
+    monkeypatch.setattr(train_image_classifier, 'FLAGS', types.SimpleNamespace(train_dir=str(run)))
+    mean = train_image_classifier.write_description(
+        spec, types.SimpleNamespace(folder=str(records)), {'seed': 0}, resumed)
+    assert np.unique(mean).tolist() == [7 if resumed else 8]
+    for folder in (run, run / 'best'):
+        assert (models.load_mean(spec, str(folder)) == mean).all() and models.read_spec(str(folder)) == spec
+    assert same_run.check(str(run), {'seed': 0}, [], pytest.fail) == {'seed': 0}
+
+
+def test_a_later_best_checkpoint_stays_in_best(tmp_path):
+    """Of a validation that was interrupted: its checkpoint, which is not written again, knows nothing of it."""
+    interrupted_validation(tmp_path)
+    go_on(tmp_path, 10)
+    state, *_ = small_run.make()
+    training.restore(state, str(tmp_path), log=lambda _: None)
+    state.best_step.assign(9)
+    for name in ('index', 'data-00000-of-00001', 'manifest.json'):
+        os.link(tmp_path / f'model.ckpt-10.{name}', tmp_path / f'model.ckpt-9.{name}')
+    loop.keep_best(state, str(tmp_path))
+    assert checkpoints.find(str(tmp_path / 'best')).endswith('model.ckpt-10')
+
+
+def test_a_row_or_a_small_file_that_cannot_be_written(tmp_path):
+    """/dev/full takes nothing, as a full disk."""
+    log = metrics.MetricsLog(str(tmp_path), 0)
+    log._file.close()
+    log._file = open('/dev/full', 'a')
+    with pytest.raises(OSError, match='cannot write .*metrics.jsonl: No space left.*the same command goes on'):
+        log.write('train', 1, loss=1.0)
+    log.close()
+    (tmp_path / 'a.json.partial').symlink_to('/dev/full')
+    with pytest.raises(OSError, match='No space left'):
+        json_files.write(str(tmp_path / 'a.json'), {'a': 1})
+    assert not any('partial' in name for name in os.listdir(tmp_path))
 
 
 @pytest.mark.parametrize('special', ['device', 'pipe'])
