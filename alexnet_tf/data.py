@@ -163,7 +163,7 @@ class Batches:
             try:
                 example = self._dataset.example(candidate)
                 if decoding or candidate in self._dataset.bad:
-                    self._decode(example[0], tf.constant(number, tf.int64))
+                    self._decode(example[0], tf.constant(np.int64(number)))
                 return example
             except ValueError as error:
                 self._dataset.bad.add(candidate, error)

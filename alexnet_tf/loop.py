@@ -5,6 +5,7 @@ import math
 import os
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from alexnet_tf import checkpoints, stopping
@@ -153,9 +154,10 @@ class _Run:
             images, labels = self._next(batches)
             settings = self.schedule(self.step)
             self.state.follow(settings)
-            self.loss = self.train_step(images, labels, tf.constant(self.step, tf.int64))
+            # NumPy's numbers: TensorFlow keeps a copy of every Python number that it is ever given, 0.7 KB each.
+            self.loss = self.train_step(images, labels, tf.constant(np.int64(self.step)))
             self.step += 1
-            self.state.step.assign(self.step)
+            self.state.step.assign(np.int64(self.step))
             if self.step % pace.log_every == 0 or self.step == pace.max_steps:
                 self._log(settings.rate)
             self._save_if_due()

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from alexnet_tf import json_files, untrusted
@@ -51,7 +52,7 @@ def write_scalars(writer, step, values):
     metadata = kinds(plugin_data=kinds.PluginData(plugin_name='scalars'))
     with writer.as_default():
         for name, value in values.items():
-            tf.summary.write(name, tf.constant(value, tf.float32), step, metadata)
+            tf.summary.write(name, tf.constant(np.float32(value)), np.int64(step), metadata)  # see loop.py
 
 
 def read(folder, needed=None):

@@ -5,6 +5,7 @@ checkpoint is bit for bit the run that was never interrupted.
 """
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from alexnet_tf import checkpoints, models, preprocessing
@@ -42,7 +43,7 @@ class State:
 
     def follow(self, settings):
         """Takes over a schedules.Settings."""
-        self.optimizer.learning_rate.assign(settings.rate)
+        self.optimizer.learning_rate.assign(np.float32(settings.rate))  # see loop.py, of Python's numbers
         self.noise_on.assign(float(settings.color_noise))
         if self.rate_factors is None:
             return

@@ -2,6 +2,7 @@
 
     python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
         [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2] [--stall_at=READ] [--nan_at=STEP]
+        [--validate_every=10]
 
 Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
 prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
@@ -127,7 +128,7 @@ def schedule(state):
     return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
 
 
-def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at):
+def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):
     with stopping.noted() as notice, run_lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
         state, step, batches, validate = make(num_clones, decode_threads)
@@ -140,7 +141,8 @@ def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at
             time.sleep(pause)
             return step(*batch)
         loop.train(state, breaking(slow_step, nan_at, 1), batches, train_dir=train_dir, schedule=schedule(state),
-                   pace=pace(steps, save_secs=save_secs), validate=lambda: validate(notice.check), notice=notice)
+                   pace=pace(steps, save_secs=save_secs, max_rollbacks=1, validate_every=validate_every),
+                   validate=lambda: validate(notice.check), notice=notice)
         print(f'traces {step.experimental_get_tracing_count()}\nhash', state_hash(state.tensors()))
 
 
@@ -156,6 +158,7 @@ def main():
     parser.add_argument('--intra_op_threads', type=int, default=0)
     parser.add_argument('--stall_at', type=int)
     parser.add_argument('--nan_at', type=int)
+    parser.add_argument('--validate_every', type=int, default=10)
     arguments = vars(parser.parse_args())
     die_at, threads = arguments.pop('die_at'), arguments.pop('intra_op_threads')
     tf.config.threading.set_intra_op_parallelism_threads(threads)

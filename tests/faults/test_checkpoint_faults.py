@@ -222,7 +222,7 @@ def test_what_is_saved_does_not_change_under_the_saver(tmp_path):
 def test_ten_thousand_steps_leak_nothing(tmp_path, clones):
     seen, output = [], []
     command = [sys.executable, '-m', 'tests.faults.small_run', str(tmp_path), '--steps=10100', '--save_secs=5',
-               f'--num_clones={clones}']
+               f'--num_clones={clones}', '--validate_every=100']
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         for line in process.stdout:
             output.append(line)
