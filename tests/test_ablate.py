@@ -55,6 +55,7 @@ def test_table_compares_seed_by_seed():
     assert '| +12.5 (+6.0 to +20.0) |' in lines[4]
 
 
+@pytest.mark.slow
 def test_a_small_run_goes_on_where_it_was_and_knows_its_settings(small_records, tmp_path):
     pytest.importorskip('matplotlib')
     command = ['-m', 'alexnet_tf.ablate', f'--dataset_dir={small_records}', f'--output_dir={tmp_path}', '--epochs=1',

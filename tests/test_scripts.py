@@ -54,6 +54,7 @@ def test_a_run_leaves_what_it_promises(trained):
             'validation/recall_5'} <= tags
 
 
+@pytest.mark.slow  # tests/faults/test_kills.py does it with a small network
 def test_a_killed_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(trained, small_records, tmp_path):
     # One decoding thread there, four here: the number of threads must not matter.
     command = [*TRAIN[:-1], '--num_preprocessing_threads=4', f'--dataset_dir={small_records}',
