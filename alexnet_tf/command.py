@@ -21,6 +21,7 @@ def run(name, main, positional=None, may_be_empty=()):
         would train on the sample.
     """
     untrusted.guard_terminal()
+    tf.get_logger().setLevel('WARNING')  # else a line for every variable that clones reduce
     app.run(lambda arguments: guarded(name, main, arguments, positional, may_be_empty))
 
 

@@ -71,7 +71,8 @@ def check(train_dir, now, allowed, log=print):
     begun = {name: before[name] for name in BEGINNING if name in before}
     for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others
         if name in begun and now[name] not in (None, begun[name]):
-            log(f'--{name}={now[name]} has no effect now: the run was begun with {begun[name]}.')
+            was = 'its default' if begun[name] is None else begun[name]
+            log(f'--{name}={now[name]} has no effect now: the run was begun with {was}.')
     changed = [name for name in now if name in before and before[name] != now[name]
                and name not in (*UNIMPORTANT, *BEGINNING)]
     other = [name for name in changed if name in COMPARED and name not in allowed]
