@@ -97,7 +97,8 @@ print(json.dumps(report))
 
 
 # source normalises within a tower, paper over all maps, with an exchange at the seam
-@pytest.mark.parametrize('variant', ['source', pytest.param('paper', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('variant', ['source', 'paper'])
 def test_two_devices_are_one(variant, tmp_path):
     report = json.loads(run_python('-c', SCRIPT, variant, tmp_path).stdout.splitlines()[-1])
     assert report['same_checkpoint'] and report['back']
