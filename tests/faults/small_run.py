@@ -143,7 +143,8 @@ def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at
         loop.train(state, breaking(slow_step, nan_at, 1), batches, train_dir=train_dir, schedule=schedule(state),
                    pace=pace(steps, save_secs=save_secs, max_rollbacks=1, validate_every=validate_every),
                    validate=lambda: validate(notice.check), notice=notice)
-        print(f'traces {step.experimental_get_tracing_count()}\nhash', state_hash(state.tensors()))
+        print('traces', step.experimental_get_tracing_count())
+        print('hash', state_hash(state.tensors()))
 
 
 def main():
