@@ -14,20 +14,13 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import (
-    checkpoints,
-    command,
-    data,
-    datasets,
-    evaluation,
-    inference,
-    json_files,
-    metrics,
-    precision,
-    preprocessing,
-    slim_flags,
-    untrusted,
-)
+from alexnet_tf.console import command
+from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches
+from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.model import evaluation, loading, precision
+from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.script_flags import refused
 
 FLAGS = flags.FLAGS
 
@@ -49,19 +42,19 @@ def define_flags():
     f.DEFINE_integer('eval_image_size', None, 'Pixels; default: that of training.', lower_bound=1)
     f.DEFINE_enum('views', '1', ['1', '10'], '1: centre. 10: corners, centre and mirrors, probabilities averaged.')
     f.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'auto'], 'Arithmetic.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, data.MAX_THREADS)
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, MAX_THREADS)
     f.DEFINE_integer('max_bad_records', 0, 'Leave out so many records that are damaged or no images; each is named. '
                      'One more is an error.', lower_bound=0)
     f.DEFINE_string('scores_file', None, 'Write scores and labels of every image to this .npz.')
     f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with the newest checkpoint of the folder, as often as '
                   'there is a new one.')
     f.DEFINE_float('wait_timeout_secs', 3600, 'End when no new checkpoint came for so long.', lower_bound=0)
-    slim_flags.define_refused(slim_flags.EVAL)
+    refused.define_refused(refused.EVAL)
 
 
 def check_places(checkpoint_paths):
     """Refuses, before anything is scored, what could not be read or written after it."""
-    datasets.check_folder(FLAGS.dataset_dir or data.SAMPLE_DIR)
+    datasets.check_folder(FLAGS.dataset_dir or datasets.SAMPLE_DIR)
     if '' in checkpoint_paths:
         raise ValueError(f'--checkpoint_path={FLAGS.checkpoint_path} has an empty entry; remove the comma.')
     if len(checkpoint_paths) > 1 and not FLAGS.eval_dir and not FLAGS.wait_for_checkpoints:
@@ -84,26 +77,26 @@ def evaluate_once(checkpoint_paths, before=((), None)):
     Args:
       before: what this function returned for checkpoints before; their models then get the new weights.
 
-    Returns: (the networks, as inference.Loaded, the step that scores with them).
+    Returns: (the networks, as loading.Loaded, the step that scores with them).
     """
     policy, reason = precision.choose(FLAGS.precision)
-    folder = FLAGS.dataset_dir or data.SAMPLE_DIR
-    info = data.read_info(folder) or {}
-    networks = [inference.load(path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
+    folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
+    info = datasets.read_info(folder) or {}
+    networks = [loading.load(path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
                                mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy,
                                reuse=reuse)
                 for path, reuse in itertools.zip_longest(checkpoint_paths, before[0])]
     check_together(networks)
     if not FLAGS.eval_dir:
         untrusted.check_writable(result_dir(networks), 'eval_dir')
-    dataset = data.open_dataset(
+    dataset = datasets.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         labels_offset=labels_offset(networks[0]), max_bad_records=FLAGS.max_bad_records)
     for loaded in networks:
         check_classes(loaded, dataset)
         print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
               f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
-    batches = data.evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
+    batches = evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
     step = before[1]
     if [loaded.model for loaded in networks] != [loaded.model for loaded in before[0]]:  # traced once for each model

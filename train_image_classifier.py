@@ -16,26 +16,14 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import (
-    checkpoints,
-    command,
-    data,
-    evaluation,
-    json_files,
-    loop,
-    models,
-    optimizers,
-    precision,
-    preprocessing,
-    recipes,
-    run_lock,
-    same_run,
-    schedules,
-    slim_flags,
-    stopping,
-    training,
-    untrusted,
-)
+from alexnet_tf.console import command, signals
+from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches, training_batches
+from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.run_folder import checkpoints, lock
+from alexnet_tf.script_flags import recipes, refused
+from alexnet_tf.training import loop, optimizers, resuming, schedules, training
 from nets import alexnet
 
 FLAGS = flags.FLAGS
@@ -58,7 +46,7 @@ def define_flags():
                      "class is 0. slim's default, 0, keeps the background class.", lower_bound=0)
     f.DEFINE_string('model_name', 'alexnet_v2', 'alexnet_v2 or alexnet.')
     f.DEFINE_enum('recipe', None, recipes.NAMES, "All of AlexNet's recipe as the paper, the original program (source) "
-                  'or Caffe has it; flags that are given go before. See alexnet_tf/recipes.py.')
+                  'or Caffe has it; flags that are given go before. See alexnet_tf/script_flags/recipes.py.')
     f.DEFINE_bool('print_recipe', False, "Print the recipe's flags, their values and sources, and end.")
     f.DEFINE_enum('variant', 'paper', list(alexnet.VARIANTS), 'Whose alexnet, where the sources disagree.')
     f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224, for --variant=caffe 227.', lower_bound=1)
@@ -70,10 +58,10 @@ def define_flags():
     f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
     f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
     f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, data.MAX_THREADS)
+    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, MAX_THREADS)
     f.DEFINE_integer('intra_op_threads', None, 'Threads of one operation; default: as the run in --train_dir was '
                      "begun, else one a core. Sums are split among them: the weights' last bits depend on it.", 1,
-                     data.MAX_THREADS)
+                     MAX_THREADS)
     f.DEFINE_integer('max_bad_records', 0, 'Of each split, leave out so many records that are damaged or no images; '
                      'each is named. One more ends the run.', lower_bound=0)
     f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
@@ -94,7 +82,7 @@ def define_flags():
     f.DEFINE_float('label_smoothing', 0.0, 'Share of the target spread over all classes.', 0, 1)
     f.DEFINE_enum('optimizer', 'momentum', optimizers.NAMES, 'Optimizer.')
     for name, default in OPTIMIZER_FLAGS.items():
-        f.DEFINE_float(name, default, 'See alexnet_tf/optimizers.py.', *OPTIMIZER_BOUNDS.get(name, (0, None)))
+        f.DEFINE_float(name, default, 'See alexnet_tf/training/optimizers.py.', *OPTIMIZER_BOUNDS.get(name, (0, None)))
     f.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.', lower_bound=0)
     f.DEFINE_float('bias_learning_rate_factor', 1.0, "Biases' rate, in rates of weights.", lower_bound=0)
     f.DEFINE_list('learning_rate_steps', [], 'Of steps: epoch:rate or epoch:target=rate, as '
@@ -112,14 +100,14 @@ def define_flags():
     f.DEFINE_integer('max_rollbacks', 1, 'How often a loss that is not finite sends the run back to its last '
                      'checkpoint, before it ends.', lower_bound=0)
     f.DEFINE_list('allow_changes', [], 'What may be other than when the run in --train_dir was begun: '
-                  + ', '.join(same_run.COMPARED) + '.')
+                  + ', '.join(resuming.COMPARED) + '.')
     f.DEFINE_integer('save_summaries_secs', 30, 'Seconds until summaries are on disk.', lower_bound=1)
     f.DEFINE_string('checkpoint_path', None, 'Warm start: a checkpoint or its folder (ignored on resuming).')
     f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
     f.DEFINE_list('trainable_scopes', [], 'Prefixes of variables to train; default: all.')
     f.DEFINE_bool('ignore_missing_vars', False, 'Let variables missing in checkpoint_path keep initial values.')
     f.register_validator('decay_epochs', are_epochs, message='must be numbers of epochs, ascending, as 13,18')
-    slim_flags.define_refused(slim_flags.TRAIN)
+    refused.define_refused(refused.TRAIN)
 
 
 OPTIMIZER_FLAGS = optimizers.make.__kwdefaults__
@@ -145,7 +133,7 @@ def are_epochs(values):
 
 def run(notice):
     check_flags()
-    threads, reason = same_run.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
+    threads, reason = resuming.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     FLAGS.intra_op_threads = threads
     print(f'Threads of an operation: {threads} ({reason}).')
@@ -153,7 +141,7 @@ def run(notice):
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
     dataset, validation = open_splits()
-    with run_lock.hold(FLAGS.train_dir):
+    with lock.hold(FLAGS.train_dir):
         checkpoints.remove_leftovers(FLAGS.train_dir)
         run_on(dataset, validation, strategy, devices, policy, notice)
 
@@ -162,11 +150,11 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     """What the process does while it has train_dir for itself."""
     flag_values = described_flags(policy, dataset)
     if checkpoints.find(FLAGS.train_dir):
-        flag_values = same_run.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
+        flag_values = resuming.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
     spec = make_spec(dataset)
-    models.set_seed(FLAGS.seed)
+    specs.set_seed(FLAGS.seed)
     with strategy.scope():
-        model = models.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
+        model = specs.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
                              hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
         optimizer = optimizers.make(FLAGS.optimizer, **{name: FLAGS[name].value for name in OPTIMIZER_FLAGS})
         plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
@@ -189,7 +177,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
           f'{len(dataset) / FLAGS.batch_size:.1f} steps an epoch.')
     try:
         result = loop.train(
-            state, train_step, functools.partial(training_batches, dataset), train_dir=FLAGS.train_dir,
+            state, train_step, functools.partial(batches_from, dataset), train_dir=FLAGS.train_dir,
             schedule=schedule, pace=pace, notice=notice,
             validate=make_validation(model, spec, mean, validation, notice))
     finally:
@@ -215,9 +203,9 @@ def make_pace(dataset):
 
 def open_splits():
     """(training Dataset, validation Dataset or None)."""
-    folder = FLAGS.dataset_dir or data.SAMPLE_DIR
+    folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
     classes = 1000 if FLAGS.dataset_name == 'imagenet' else None
-    dataset = data.open_dataset(folder, FLAGS.dataset_split_name, labels_offset=FLAGS.labels_offset,
+    dataset = datasets.open_dataset(folder, FLAGS.dataset_split_name, labels_offset=FLAGS.labels_offset,
                                 default_num_classes=classes, max_bad_records=FLAGS.max_bad_records)
     if not FLAGS.validation_split_name:
         if uses_plateau():
@@ -225,7 +213,7 @@ def open_splits():
                              'or name one with --validation_split_name.')
         return dataset, None
     try:
-        validation = data.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
+        validation = datasets.open_dataset(folder, FLAGS.validation_split_name, labels_offset=dataset.labels_offset,
                                        default_num_classes=classes, max_bad_records=FLAGS.max_bad_records)
     except ValueError as error:
         raise ValueError(f'the validation split: {error} Another split can be named with --validation_split_name; to '
@@ -248,13 +236,13 @@ def make_spec(dataset):
             else tuple(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB)))
     unscaled = alexnet.has_unscaled_dropout(FLAGS.variant) if FLAGS.dropout_form is None else (
         FLAGS.dropout_form == 'original')
-    spec = models.Spec(FLAGS.model_name, image_size(), dataset.class_names, mean, dataset.labels_offset, FLAGS.variant,
+    spec = specs.Spec(FLAGS.model_name, image_size(), dataset.class_names, mean, dataset.labels_offset, FLAGS.variant,
                        FLAGS.dropout_keep_prob if unscaled else None)
-    known = models.read_spec(FLAGS.train_dir) if checkpoints.find(FLAGS.train_dir) else None
+    known = specs.read_spec(FLAGS.train_dir) if checkpoints.find(FLAGS.train_dir) else None
     if known and 'dataset' in FLAGS.allow_changes and type(known.mean) is type(spec.mean):
         spec = dataclasses.replace(spec, mean=known.mean)  # the run keeps its own
     if known and known != spec:
-        raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with {models.differences(known, spec)}; no flag '
+        raise ValueError(f'--train_dir={FLAGS.train_dir} holds a run with {specs.differences(known, spec)}; no flag '
                          'allows that, since the weights would mean something else. Choose another --train_dir, with '
                          '--checkpoint_path for the weights.')
     return spec
@@ -266,7 +254,7 @@ def image_size():
 
 def check_flags():
     """Refuses flags that would have no effect."""
-    same_run.check_allowed(FLAGS.allow_changes)
+    resuming.check_allowed(FLAGS.allow_changes)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
@@ -307,22 +295,22 @@ def check_flags():
 def described_flags(policy, dataset):
     """{flag: value} of this run, with the arithmetic that was chosen and what the training set is."""
     own = FLAGS.flags_by_module_dict()[FLAGS.find_module_defining_flag('train_dir')]
-    values = {flag.name: flag.value for flag in own if flag.name not in slim_flags.TRAIN}
-    return values | {'precision': policy.replace('mixed_', ''), 'dataset': same_run.describe(dataset)}
+    values = {flag.name: flag.value for flag in own if flag.name not in refused.TRAIN}
+    return values | {'precision': policy.replace('mixed_', ''), 'dataset': resuming.describe(dataset)}
 
 
 def write_description(spec, dataset, flag_values, resumed):
     """model.json, the mean image if there is one, and the flags, beside the checkpoints. Returns the mean."""
     kept = resumed and isinstance(spec.mean, str) and os.path.exists(os.path.join(FLAGS.train_dir, spec.mean))
-    mean = models.load_mean(spec, FLAGS.train_dir if kept else dataset.folder)
+    mean = specs.load_mean(spec, FLAGS.train_dir if kept else dataset.folder)
     for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
-        models.write_spec(spec, folder, mean)
-    json_files.write(os.path.join(FLAGS.train_dir, same_run.FLAGS_FILE), flag_values)
+        specs.write_spec(spec, folder, mean)
+    json_files.write(os.path.join(FLAGS.train_dir, resuming.FLAGS_FILE), flag_values)
     return mean
 
 
-def training_batches(dataset, start_step):
-    return data.training_batches(
+def batches_from(dataset, start_step):
+    return training_batches(
         dataset, seed=FLAGS.seed, batch_size=FLAGS.batch_size, start_step=start_step,
         image_size=image_size(), resize_side_max=FLAGS.resize_side_max, num_threads=FLAGS.num_preprocessing_threads)
 
@@ -332,7 +320,7 @@ def make_validation(model, spec, mean, dataset, notice):
     if dataset is None:
         return None
     eval_step = evaluation.make_eval_step([(model, mean, spec.image_size)])
-    batches = data.evaluation_batches(dataset, batch_size=100, image_size=spec.image_size,
+    batches = evaluation_batches(dataset, batch_size=100, image_size=spec.image_size,
                                       num_threads=FLAGS.num_preprocessing_threads)
     return lambda: evaluation.evaluate(eval_step, batches, len(dataset), between=notice.check)[0]
 
@@ -389,7 +377,7 @@ def main():
         print('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '
               + ' '.join(f'--{name}={",".join(value) if isinstance(value, list) else value}'
                          for name, value in changed.items()))
-    with stopping.noted() as notice:
+    with signals.noted() as notice:
         run(notice)
 
 

@@ -16,21 +16,13 @@ import tensorflow as tf
 import tf_keras
 from absl import flags
 
-from alexnet_tf import (
-    command,
-    data,
-    evaluation,
-    json_files,
-    loop,
-    metrics,
-    models,
-    optimizers,
-    precision,
-    preprocessing,
-    schedules,
-    training,
-    untrusted,
-)
+from alexnet_tf.console import command
+from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.run_folder import metrics
+from alexnet_tf.training import loop, optimizers, schedules, training
 from nets import alexnet, rows
 
 FLAGS = flags.FLAGS
@@ -103,7 +95,7 @@ def variants(width):
 def train_variant(variant, seed, dataset, validation, folder):
     """Trains one variant from one seed; returns its row of results.json."""
     tf_keras.backend.clear_session()
-    models.set_seed(seed)
+    specs.set_seed(seed)
     model = alexnet.from_table(variant.table, dataset.num_classes, dropout_keep_prob=variant.keep_prob,
                                dtype=precision.choose(FLAGS.precision)[0], name='alexnet')
     state = training.State(model, optimizers.make('momentum'))
@@ -113,7 +105,7 @@ def train_variant(variant, seed, dataset, validation, folder):
     step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=FLAGS.batch_size, mean=mean,
                                     seed=seed, noise_axes=axes)
     per_epoch = len(dataset) / FLAGS.batch_size
-    squares, learned = (data.evaluation_batches(split, batch_size=100, image_size=SIZE)
+    squares, learned = (evaluation_batches(split, batch_size=100, image_size=SIZE)
                         for split in (validation, dataset))
     one, ten = (evaluation.make_eval_step([(model, mean, SIZE)], num_views=views) for views in (1, 10))
 
@@ -122,7 +114,7 @@ def train_variant(variant, seed, dataset, validation, folder):
             number, decay_type='piecewise', base=FLAGS.learning_rate, steps_per_epoch=per_epoch,
             boundaries=(0.7 * FLAGS.epochs, 0.9 * FLAGS.epochs)))
     result = loop.train(
-        state, step, lambda start: data.training_batches(dataset, seed=seed, batch_size=FLAGS.batch_size,
+        state, step, lambda start: training_batches(dataset, seed=seed, batch_size=FLAGS.batch_size,
                                                          start_step=start, image_size=SIZE, augment=variant.augment),
         train_dir=folder, schedule=schedule, pace=loop.Pace(
             max_steps=max(1, round(FLAGS.epochs * per_epoch)), batch_size=FLAGS.batch_size, num_examples=len(dataset),
@@ -196,8 +188,8 @@ def draw(results, path):
 def main():
     untrusted.check_writable(FLAGS.output_dir, 'output_dir')
     seeds = [int(seed) for seed in FLAGS.seeds]
-    dataset = data.open_dataset(FLAGS.dataset_dir, 'train')
-    validation = data.open_dataset(FLAGS.dataset_dir, 'validation')
+    dataset = datasets.open_dataset(FLAGS.dataset_dir, 'train')
+    validation = datasets.open_dataset(FLAGS.dataset_dir, 'validation')
     path = os.path.join(FLAGS.output_dir, 'results.json')
     settings = {name: FLAGS[name].value for name in ('epochs', 'width', 'batch_size', 'learning_rate', 'dataset_dir')}
     settings['precision'] = precision.choose(FLAGS.precision)[0]
@@ -232,7 +224,7 @@ def main():
 
 
 def _define_flags():
-    flags.DEFINE_string('dataset_dir', data.SAMPLE_DIR, 'Folder with TFRecords, splits train and validation.')
+    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Folder with TFRecords, splits train and validation.')
     flags.DEFINE_string('output_dir', 'runs/ablations', 'Folder for checkpoints, table.md, curves.png, results.json.')
     flags.DEFINE_float('epochs', 10.0, 'Epochs of every run.', lower_bound=0.1)
     flags.DEFINE_list('seeds', ['0', '1'], 'One run a seed and variant.')

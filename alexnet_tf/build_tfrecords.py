@@ -17,9 +17,11 @@ import shutil
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, json_files, shard_writer, untrusted
-from alexnet_tf.datasets import INFO_FILE, PARTS_DIR, read_info
-from alexnet_tf.progress import Progress
+from alexnet_tf.console import command
+from alexnet_tf.console.progress import Progress
+from alexnet_tf.data import shard_writer
+from alexnet_tf.data.datasets import INFO_FILE, PARTS_DIR, read_info
+from alexnet_tf.files import json_files, untrusted
 
 FLAGS = flags.FLAGS
 SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}

@@ -14,7 +14,10 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import numpy as np
 from absl import flags
 
-from alexnet_tf import command, json_files, metrics, models, untrusted
+from alexnet_tf.console import command
+from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.model import specs
+from alexnet_tf.run_folder import metrics
 
 FLAGS = flags.FLAGS
 MAY_BE_EMPTY = ('output',)
@@ -109,7 +112,7 @@ def read_batch_size(train_dir):
 
 def check_classes(train_dir):
     """Raises: ValueError for a run on other classes than ImageNet's; without a model.json it is not known."""
-    spec = models.read_spec(train_dir)
+    spec = specs.read_spec(train_dir)
     if spec and spec.num_classes not in (1000, 1001):  # 1001: with slim's background
         raise ValueError(f'the run in {train_dir!r} has {spec.num_classes} classes; the runs to compare with are of '
                          "ImageNet's 1000. Give the folder of an ImageNet run.")

@@ -10,7 +10,11 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags, logging
 
-from alexnet_tf import command, inference, preprocessing, untrusted, weights_npz
+from alexnet_tf.console import command
+from alexnet_tf.data import preprocessing
+from alexnet_tf.files import untrusted
+from alexnet_tf.model import loading
+from alexnet_tf.weights import own_npz
 
 FLAGS = flags.FLAGS
 
@@ -72,7 +76,7 @@ def _define_flags():
     flags.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
     flags.DEFINE_string('output_dir', None, 'Folder for the SavedModel, or for weights.npz.', required=True)
     flags.DEFINE_enum('to', 'saved_model', ['saved_model', 'npz'], 'npz: the weights as NumPy arrays under documented '
-                      'names (alexnet_tf/weights_npz.py).')
+                      'names (alexnet_tf/weights/own_npz.py).')
     flags.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
 
 
@@ -80,11 +84,11 @@ def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
     untrusted.check_writable(FLAGS.output_dir, 'output_dir')
-    loaded = inference.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
+    loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
     if FLAGS.to == 'npz':
         check_empty(FLAGS.output_dir)
         path = os.path.join(FLAGS.output_dir, 'weights.npz')
-        weights_npz.write(loaded, path)
+        own_npz.write(loaded, path)
         print(f'Exported the weights of {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to '
               f'{path}.')
         return

@@ -6,8 +6,8 @@
 Sources, told apart by their content:
   ONNX          Caffe's bvlc_alexnet, for 227 pixels or with padded pools for 224 (at 227 it is the same network)
   .caffemodel   the same, of old and new Caffe
-  .npy, .npz    the same, converted: see alexnet_tf/weight_files.py
-  .npz          of this project: see alexnet_tf/weights_npz.py
+  .npy, .npz    the same, converted: see alexnet_tf/weights/numpy_files.py
+  .npz          of this project: see alexnet_tf/weights/own_npz.py
   checkpoint    TF1, of slim's alexnet_v2 or of this project: a file, or a folder (its latest)
 Caffe's networks see B, G, R; that cannot be read from a file, and is assumed of all but the last two. Nor can an
 .npy or .npz tell AlexNet from CaffeNet, whose weights have the same names and shapes: give the former.
@@ -21,18 +21,12 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import numpy as np
 from absl import flags
 
-from alexnet_tf import (
-    checkpoints,
-    command,
-    inference,
-    models,
-    untrusted,
-    weight_files,
-    weight_protos,
-    weights_npz,
-)
-from nets import alexnet, rows
-from nets import checkpoints as named
+from alexnet_tf.console import command
+from alexnet_tf.files import untrusted
+from alexnet_tf.model import loading, specs
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.weights import numpy_files, own_npz, protos
+from nets import alexnet, rows, slim_checkpoints
 
 FLAGS = flags.FLAGS
 CAFFE_MEAN_RGB = (122.67891434, 116.66876762, 104.00698793)  # Caffe: ilsvrc_2012_mean.npy, mean over its pixels
@@ -42,12 +36,12 @@ _NPY, _ZIP = b'\x93NUMPY', (b'PK\x03\x04', b'PK\x05\x06')
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A file's weights. kind: what it is, in words. loaded: an inference.Loaded.
+    """A file's weights. kind: what it is, in words. loaded: an loading.Loaded.
 
     onnx: its ModelProto, if it is one.
     """
     kind: str
-    loaded: inference.Loaded
+    loaded: loading.Loaded
     onnx: object = None
 
 
@@ -68,16 +62,16 @@ def read(path, class_names=None, variant='paper'):
     with open(path, 'rb') as file:
         start = file.read(8)
     with _errors_name(path):
-        if os.path.getsize(path) > weight_files.MAX_BYTES:
-            raise ValueError(f'it has {os.path.getsize(path):,} bytes; more than {weight_files.MAX_BYTES:,} are not '
+        if os.path.getsize(path) > numpy_files.MAX_BYTES:
+            raise ValueError(f'it has {os.path.getsize(path):,} bytes; more than {numpy_files.MAX_BYTES:,} are not '
                              'read (AlexNet has 250 million).')
         if start.startswith(_NPY):
-            return _from_caffe(weight_files.read_npy(path), 'hwio', path, class_names, '.npy')
+            return _from_caffe(numpy_files.read_npy(path), 'hwio', path, class_names, '.npy')
         if start.startswith(_ZIP):
-            arrays = weight_files.read_npz(path)
+            arrays = numpy_files.read_npz(path)
             if 'format' in arrays:
                 return _from_own(arrays, path, class_names)
-            return _from_caffe(weight_files.layers_of(arrays), 'hwio', path, class_names, '.npz')
+            return _from_caffe(numpy_files.layers_of(arrays), 'hwio', path, class_names, '.npz')
         if start.startswith((b'\x89HDF', b'\x80')):
             raise ValueError(f'it is {"an HDF5 file" if start[0] == 0x89 else "a pickle or a PyTorch file"}; '
                              'give ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.')
@@ -99,12 +93,12 @@ def _errors_name(path):
 
 def _from_protos(path, class_names):
     with open(path, 'rb') as file:
-        kind, parsed = weight_protos.parse(file.read())
+        kind, parsed = protos.parse(file.read())
     if kind == 'ONNX':
-        return _from_caffe(weight_protos.onnx_layers(parsed), 'caffe', path, class_names, kind, parsed)
-    layers, types = weight_protos.caffe_layers(parsed)
+        return _from_caffe(protos.onnx_layers(parsed), 'caffe', path, class_names, kind, parsed)
+    layers, types = protos.caffe_layers(parsed)
     check_names(layers, caffe_shapes(1), 'layer')
-    weight_protos.check_caffe_order(types)
+    protos.check_caffe_order(types)
     return _from_caffe(layers, 'caffe', path, class_names, '.caffemodel')
 
 
@@ -114,7 +108,7 @@ def _from_caffe(layers, layout, path, class_names, kind, onnx=None):
     check_names({f'{layer}/{part}' for layer in layers for part in layers[layer]},
                 {f'{layer}/{part}' for layer in layers for part in ('weights', 'biases')}, 'array')
     classes = _count(layers['fc8']['biases'])
-    spec = models.Spec('alexnet', alexnet.IMAGE_SIZES['caffe'], _names(class_names, classes), CAFFE_MEAN_RGB, None,
+    spec = specs.Spec('alexnet', alexnet.IMAGE_SIZES['caffe'], _names(class_names, classes), CAFFE_MEAN_RGB, None,
                        variant='caffe')
     tensors = {}
     for layer, shape in caffe_shapes(classes).items():
@@ -122,7 +116,7 @@ def _from_caffe(layers, layout, path, class_names, kind, onnx=None):
         tensors[f'alexnet/{layer}/weights'] = weights[:, :, ::-1] if layer == 'conv1' else weights  # BGR to RGB
         tensors[f'alexnet/{layer}/biases'] = layers[layer]['biases']
     mean = np.array(CAFFE_MEAN_RGB, np.float32)
-    return Source(kind, inference.Loaded(_model(spec, tensors), spec, mean, path, 0), onnx)
+    return Source(kind, loading.Loaded(_model(spec, tensors), spec, mean, path, 0), onnx)
 
 
 def caffe_shapes(classes):
@@ -161,14 +155,14 @@ def _from_own(arrays, path, class_names):
     pickled = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
     if pickled:
         raise ValueError(f'{", ".join(pickled)} is an array of objects; this format has none.')
-    spec, mean, tensors = weights_npz.parse(arrays)
+    spec, mean, tensors = own_npz.parse(arrays)
     biases = tensors.get(f'{spec.model_name}/fc8/biases')
     if biases is not None and _count(biases) != spec.num_classes:  # before a model of any size is made
         raise ValueError(f'{spec.model_name}/fc8/biases has {_count(biases)} classes, but its model_json '
                          f'{spec.num_classes}.')
     if class_names:
         spec = dataclasses.replace(spec, class_names=_names(class_names, spec.num_classes))
-    return Source("this project's .npz", inference.Loaded(_model(spec, tensors), spec, mean, path, 0))
+    return Source("this project's .npz", loading.Loaded(_model(spec, tensors), spec, mean, path, 0))
 
 
 def _from_checkpoint(path, class_names, variant):
@@ -176,13 +170,13 @@ def _from_checkpoint(path, class_names, variant):
     if not checkpoint:
         raise ValueError(f'no file and no checkpoint at --source={path}; give ONNX, .caffemodel, .npy, .npz or a TF1 '
                          'checkpoint (a folder, or a path such as model.ckpt-1000).')
-    found = named.read(checkpoint).get_variable_to_shape_map()
+    found = slim_checkpoints.read(checkpoint).get_variable_to_shape_map()
     networks = [name for name in ('alexnet', 'alexnet_v2') if f'{name}/fc8/biases' in found]
     if len(networks) != 1:
         raise ValueError(f'{checkpoint} has the weights of {" and ".join(networks) or "no network known here"} (it '
                          f'has, for example, {", ".join(sorted(found)[:4])}); expected is alexnet or alexnet_v2.')
-    loaded = inference.load(checkpoint, model_name=networks[0], class_names=class_names, variant=variant)
-    known = named.named_variables(loaded.model)
+    loaded = loading.load(checkpoint, model_name=networks[0], class_names=class_names, variant=variant)
+    known = slim_checkpoints.named_variables(loaded.model)
     # An optimizer's slots have their variable's name and one more part.
     unknown = [name for name in sorted(found) if name.startswith(f'{networks[0]}/')
                and name not in known and name.rpartition('/')[0] not in known]
@@ -198,8 +192,8 @@ def _from_checkpoint(path, class_names, variant):
 
 def _model(spec, tensors):
     """The model of a Spec with {slim's name: array} for weights, all of them checked."""
-    model = models.build(spec)
-    variables = named.named_variables(model)
+    model = specs.build(spec)
+    variables = slim_checkpoints.named_variables(model)
     check_names(tensors, variables, 'array')
     for name, variable in variables.items():
         check_shape(name, tensors[name], tuple(variable.shape))
@@ -262,7 +256,7 @@ def compare(model, onnx, *, images=4):
     except ImportError:
         return None, 'onnxruntime is not installed; pip install onnxruntime, and import again'
     size = model.input_shape[1]
-    data, input_name, output_name, batch = weight_protos.runnable(onnx, size)
+    data, input_name, output_name, batch = protos.runnable(onnx, size)
     batches = np.random.default_rng(0).uniform(0, 255, [images, size, size, 3]) - CAFFE_MEAN_RGB
     batches = batches.astype(np.float32)
     ours = model(batches, training=False).numpy()
@@ -299,21 +293,21 @@ def check_output(folder):
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f'--output_dir={folder} is a file; give a folder.')
     untrusted.check_writable(folder, 'output_dir')
-    taken = checkpoints.find(folder) or os.path.join(folder, models.MODEL_FILE)
+    taken = checkpoints.find(folder) or os.path.join(folder, specs.MODEL_FILE)
     if os.path.exists(taken) or os.path.exists(taken + '.index'):
         raise ValueError(f'--output_dir={folder} holds {os.path.basename(taken)} already; choose another folder.')
 
 
 def write(loaded, folder):
-    """Writes an inference.Loaded as folder/model.ckpt-0, model.json and, if the mean is one, its image.
+    """Writes an loading.Loaded as folder/model.ckpt-0, model.json and, if the mean is one, its image.
 
     Returns: the checkpoint's path. Raises: ValueError when it can't be written.
     """
-    path = checkpoints.save(folder, 0, named.named_variables(loaded.model))
+    path = checkpoints.save(folder, 0, slim_checkpoints.named_variables(loaded.model))
     spec = loaded.spec
     if isinstance(spec.mean, str):
-        spec = dataclasses.replace(spec, mean=weights_npz.MEAN_IMAGE_FILE)
-    models.write_spec(spec, folder, loaded.mean)
+        spec = dataclasses.replace(spec, mean=own_npz.MEAN_IMAGE_FILE)
+    specs.write_spec(spec, folder, loaded.mean)
     return path
 
 

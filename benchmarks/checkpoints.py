@@ -11,7 +11,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import checkpoints, command, loop
+from alexnet_tf.console import command
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.training import loop
 from benchmarks import timing
 from benchmarks.train_step import CLASSES, POLICIES, SIZE, make_ours
 

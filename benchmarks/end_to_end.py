@@ -17,7 +17,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 
 from absl import flags
 
-from alexnet_tf import command, data, metrics
+from alexnet_tf.console import command
+from alexnet_tf.data import datasets
+from alexnet_tf.run_folder import metrics
 from benchmarks import timing
 from benchmarks.train_step import ours
 
@@ -54,7 +56,7 @@ def evaluation(folder, dtype):
 
 def measure(network, dtype):
     """Rows of one network and arithmetic."""
-    classes = data.open_dataset(FLAGS.dataset_dir, 'train').num_classes
+    classes = datasets.open_dataset(FLAGS.dataset_dir, 'train').num_classes
     step = ours(network, *timing.random_batch(FLAGS.batch_size, 224, min(classes, 1000)), dtype)
     step()
     bare, whole, waits, first, scored = [], [], [], [], []
@@ -88,7 +90,7 @@ def main():
 
 
 def _define_flags():
-    flags.DEFINE_string('dataset_dir', data.SAMPLE_DIR, 'Records to train on.')
+    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Records to train on.')
     flags.DEFINE_list('networks', ['alexnet_v2'], 'Networks.')
     flags.DEFINE_list('dtypes', ['float32', 'bfloat16'], 'Arithmetic.')
     flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)

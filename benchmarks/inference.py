@@ -1,6 +1,6 @@
 """Inference: this project's Keras model and exported SavedModel beside tf_slim and PyTorch.
 
-    python -m benchmarks.inference --output_json=inference.json
+    python -m benchmarks.inference --output_json=loading.json
 
 Throughput by batch, and at batch 1 the latency's median and 99th percentile.
 """
@@ -13,7 +13,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from alexnet_tf import command, export, inference, models, preprocessing
+from alexnet_tf import export
+from alexnet_tf.console import command
+from alexnet_tf.data import preprocessing
+from alexnet_tf.model import loading, specs
 from benchmarks import peers, timing
 from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
 
@@ -22,8 +25,8 @@ FLAGS = flags.FLAGS
 
 def ours(network, images, dtype):
     """Functions of the logits: of the Keras model in a tf.function, and of the exported SavedModel."""
-    spec = models.Spec(network, SIZE, tuple(map(str, range(CLASSES))), tuple(map(float, peers.MEAN)))
-    model = models.build(spec, dtype=dtype)  # as inference.load does
+    spec = specs.Spec(network, SIZE, tuple(map(str, range(CLASSES))), tuple(map(float, peers.MEAN)))
+    model = specs.build(spec, dtype=dtype)  # as loading.load does
     inputs = tf.constant(images)
 
     @tf.function
@@ -31,7 +34,7 @@ def ours(network, images, dtype):
         return tf.cast(model(preprocessing.subtract_mean(images, peers.MEAN), training=False), tf.float32)
     runs = {'alexnet_tf': lambda: logits(inputs).numpy()}
     with tempfile.TemporaryDirectory() as folder:
-        export.export(inference.Loaded(model, spec, peers.MEAN, '', 0), folder)
+        export.export(loading.Loaded(model, spec, peers.MEAN, '', 0), folder)
         served = tf.saved_model.load(folder)
     floats = tf.cast(images, tf.float32)
     signature = served.signatures['serving_default']

@@ -18,7 +18,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf import command, data, preprocessing
+from alexnet_tf.console import command
+from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data.batches import evaluation_batches, training_batches
 from benchmarks import timing
 
 FLAGS = flags.FLAGS
@@ -36,20 +38,20 @@ def rate(iterator, images):
 
 
 def ours(dataset, cores):
-    return iter(data.training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores))
+    return iter(training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores))
 
 
 def ours_any_order(dataset, cores):
     """As `ours`, but an image that is ready does not wait for those before it: the price of determinism."""
     options = tf.data.Options()
     options.deterministic = False
-    batches = data.training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores)
+    batches = training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores)
     return iter(batches.pipeline.with_options(options))
 
 
 def ours_ten_views(dataset, cores):
     """The squares of evaluation with their ten crops, over and over."""
-    batches = data.evaluation_batches(dataset, batch_size=BATCH, num_threads=cores)
+    batches = evaluation_batches(dataset, batch_size=BATCH, num_threads=cores)
     crops = tf.function(lambda images: tf.stack(preprocessing.views(images, 224, 10)))
     while True:
         for images, labels in batches:
@@ -137,14 +139,14 @@ def measure(dataset, cores):
 def main():
     results = []
     for folder in FLAGS.dataset_dir:
-        dataset = data.open_dataset(folder, 'train')
+        dataset = datasets.open_dataset(folder, 'train')
         for cores in sorted({1, len(os.sched_getaffinity(0))}):
             results += measure(dataset, cores)
     timing.report(results, FLAGS.output_json, share_of='bare decoding')
 
 
 def _define_flags():
-    flags.DEFINE_list('dataset_dir', [data.SAMPLE_DIR], 'Folders of records, with commas between.')
+    flags.DEFINE_list('dataset_dir', [datasets.SAMPLE_DIR], 'Folders of records, with commas between.')
     flags.DEFINE_integer('images', 1000, 'Images a repetition.', lower_bound=1)
     flags.DEFINE_integer('repetitions', 5, 'Repetitions.', lower_bound=1)
     flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')

@@ -16,7 +16,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFl
 
 from absl import flags
 
-from alexnet_tf import command, data
+from alexnet_tf.console import command
+from alexnet_tf.data import datasets
+from alexnet_tf.data.batches import training_batches
 from benchmarks import input_pipeline, timing
 from benchmarks.train_step import ours
 
@@ -25,13 +27,13 @@ FLAGS = flags.FLAGS
 # In a process of its own: opens the folder, draws one batch at a position, prints seconds and memory.
 START = '''
 import json, sys, time
-from alexnet_tf import data
+from alexnet_tf.data.batches import training_batches
 from benchmarks import timing
 before, start = timing.peak_bytes(), time.perf_counter()
-dataset = data.open_dataset(sys.argv[1], 'train')
+dataset = datasets.open_dataset(sys.argv[1], 'train')
 opened = time.perf_counter()
 step = int(len(dataset) * float(sys.argv[2])) // 128
-next(iter(data.training_batches(dataset, seed=0, batch_size=128, start_step=step)))
+next(iter(training_batches(dataset, seed=0, batch_size=128, start_step=step)))
 memory = (timing.peak_bytes() - before) / 2 ** 20
 print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, memory]))
 '''
@@ -39,10 +41,10 @@ print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, me
 # In a process of its own: images/s of an input with one thread.
 RATE = '''
 import sys
-from alexnet_tf import data
+from alexnet_tf.data.batches import training_batches
 from benchmarks import input_pipeline
-dataset = data.open_dataset(sys.argv[1], 'train')
-print(input_pipeline.rate(iter(data.training_batches(dataset, seed=0, batch_size=128, num_threads=1)), 2000))
+dataset = datasets.open_dataset(sys.argv[1], 'train')
+print(input_pipeline.rate(iter(training_batches(dataset, seed=0, batch_size=128, num_threads=1)), 2000))
 '''
 
 
@@ -88,10 +90,10 @@ def _median_of_three(name, function):
 
 def inputs():
     """Rows: images/s of the input by threads that decode, and by the size of the crop."""
-    dataset = data.open_dataset(FLAGS.dataset_dir, 'train')
+    dataset = datasets.open_dataset(FLAGS.dataset_dir, 'train')
 
     def rate(threads=None, size=224):
-        return input_pipeline.rate(iter(data.training_batches(
+        return input_pipeline.rate(iter(training_batches(
             dataset, seed=0, batch_size=128, image_size=size, num_threads=threads)), 1000)
     rows = [_median_of_three(f'input, {number} threads', lambda number=number: rate(threads=int(number)))
             for number in FLAGS.threads]
@@ -114,7 +116,7 @@ def main():
 
 
 def _define_flags():
-    flags.DEFINE_string('dataset_dir', data.SAMPLE_DIR, 'Records in slim shards.')
+    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Records in slim shards.')
     flags.DEFINE_list('times', ['1', '10', '100'], 'How often the shards are repeated.')
     flags.DEFINE_list('batches', ['1', '8', '32', '128', '256'], 'Images a step.')
     flags.DEFINE_list('sizes', ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.')

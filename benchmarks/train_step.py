@@ -16,7 +16,9 @@ import tensorflow as tf
 import tf_keras
 from absl import flags
 
-from alexnet_tf import command, optimizers, preprocessing, training
+from alexnet_tf.console import command
+from alexnet_tf.data import preprocessing
+from alexnet_tf.training import optimizers, training
 from benchmarks import peers, timing
 from nets import alexnet, rows
 

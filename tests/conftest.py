@@ -60,10 +60,10 @@ def small_records(tmp_path_factory):
     """A slim folder of 48 training (two shards) and 20 validation photographs, taken from the sample."""
     import tensorflow as tf
 
-    from alexnet_tf import data, records
+    from alexnet_tf.data import datasets, records
     folder = tmp_path_factory.mktemp('small_records')
     for split, counts in (('train', (24, 24)), ('validation', (20,))):
-        index = data.open_dataset(data.SAMPLE_DIR, split).index
+        index = datasets.open_dataset(datasets.SAMPLE_DIR, split).index
         start = 0
         for shard, count in enumerate(counts):
             path = folder / f'{split}-{shard:05d}-of-{len(counts):05d}'
@@ -71,5 +71,5 @@ def small_records(tmp_path_factory):
                 for position in range(start, start + count):
                     writer.write(records.read_record(index, position))
             start += count
-    (folder / 'labels.txt').write_text((Path(data.SAMPLE_DIR) / 'labels.txt').read_text())
+    (folder / 'labels.txt').write_text((Path(datasets.SAMPLE_DIR) / 'labels.txt').read_text())
     return folder

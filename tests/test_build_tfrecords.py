@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import build_tfrecords, datasets, shard_writer
+from alexnet_tf import build_tfrecords
+from alexnet_tf.data import datasets, shard_writer
 from tests.conftest import ROOT, run_python
 
 MEAN = (120, 130, 110)
@@ -188,7 +189,7 @@ def stopped_at(fifo, *command):
     """
     site = fifo.parent / '.site'  # a hidden folder is no image; here pipes are let through, which are refused else
     site.mkdir()
-    (site / 'sitecustomize.py').write_text('from alexnet_tf import untrusted\n'
+    (site / 'sitecustomize.py').write_text('from alexnet_tf.files import untrusted\n'
                                            'untrusted.check_regular = lambda path: None\n')
     with subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, start_new_session=True,
                           env=os.environ | {'PYTHONPATH': f'{site}{os.pathsep}{ROOT}'},

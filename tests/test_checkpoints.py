@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, metrics, models, precision
+from alexnet_tf.model import precision, specs
+from alexnet_tf.run_folder import checkpoints, metrics
 
 
 def save(folder, step, **more):
@@ -188,15 +189,15 @@ def test_a_folder_without_metrics_has_no_rows(tmp_path):
 
 
 def test_specs_with_a_mean_image(tmp_path):
-    spec = models.Spec('alexnet_v2', 112, ('n01440764', '鱼', 'a "quoted" name'), 'mean_image.npy')
-    models.write_spec(spec, str(tmp_path / 'deep' / 'folder'))
-    assert models.read_spec(str(tmp_path / 'deep' / 'folder')) == spec and spec.num_classes == 3
+    spec = specs.Spec('alexnet_v2', 112, ('n01440764', '鱼', 'a "quoted" name'), 'mean_image.npy')
+    specs.write_spec(spec, str(tmp_path / 'deep' / 'folder'))
+    assert specs.read_spec(str(tmp_path / 'deep' / 'folder')) == spec and spec.num_classes == 3
     image = np.random.default_rng(0).uniform(0, 255, [128, 128, 3])
     np.save(tmp_path / 'mean_image.npy', image)
-    mean = models.load_mean(spec, str(tmp_path))
+    mean = specs.load_mean(spec, str(tmp_path))
     assert mean.dtype == np.float32
     np.testing.assert_array_equal(mean, image.astype(np.float32))
-    rgb = models.load_mean(models.Spec('alexnet', 224, ('a',), (1, 2.5, 3)), str(tmp_path / 'absent'))
+    rgb = specs.load_mean(specs.Spec('alexnet', 224, ('a',), (1, 2.5, 3)), str(tmp_path / 'absent'))
     assert rgb.dtype == np.float32 and rgb.tolist() == [1, 2.5, 3]
 
 
@@ -208,20 +209,20 @@ def test_specs_with_a_mean_image(tmp_path):
 def test_a_damaged_model_json_is_named(tmp_path, damage):
     (tmp_path / 'model.json').write_text(damage)
     with pytest.raises(ValueError, match=re.escape(f'cannot read {tmp_path / "model.json"}')):
-        models.read_spec(str(tmp_path))
+        specs.read_spec(str(tmp_path))
 
 
 @pytest.mark.parametrize('content', [b'', b'text', b'\x93NUMPY\x01\x00'])
 def test_a_damaged_mean_image_is_named(tmp_path, content):
     (tmp_path / 'mean.npy').write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(f'cannot read the mean image {tmp_path / "mean.npy"}')):
-        models.load_mean(models.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
+        specs.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
 
 
 def test_a_mean_image_of_another_size_says_what_to_do(tmp_path):
     np.save(tmp_path / 'mean.npy', np.zeros([224, 224, 3], np.float32))
     with pytest.raises(ValueError, match=r'shape \(224, 224, 3\).*must be \(256, 256, 3\).*--mean=rgb'):
-        models.load_mean(models.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
+        specs.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
 
 
 # Arithmetic -------------------------------------------------------------------------------------------

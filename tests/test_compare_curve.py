@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from alexnet_tf import compare_curve, models
+from alexnet_tf import compare_curve
+from alexnet_tf.model import specs
 from tests.conftest import run_python
 
 # Some lines of the log of CaffeNet with LRN: (iteration, test accuracy), batch 256; the last two are not among the
@@ -141,7 +142,7 @@ def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
     (tmp_path / 'flags.json').unlink()
     with pytest.raises(ValueError, match='no flags.json with a batch_size; give .* --batch_size'):
         compare_curve.read_run(folder)
-    models.write_spec(models.Spec('alexnet', 224, ('cat', 'dog'), (1.0, 2.0, 3.0)), folder)
+    specs.write_spec(specs.Spec('alexnet', 224, ('cat', 'dog'), (1.0, 2.0, 3.0)), folder)
     with pytest.raises(ValueError, match="has 2 classes; the runs to compare with are of ImageNet's 1000"):
         compare_curve.read_run(folder)
 

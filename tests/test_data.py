@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import data, datasets
+from alexnet_tf.data import datasets
+from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
 
 SIDE = 16  # of the stored images: the square from which crops of 14 are taken, so that nothing is resized
 
@@ -39,12 +40,12 @@ def pairs(numbers):
 def dataset(tmp_path_factory):
     """23 images in three shards; the blue of image n is n, its label n % 3."""
     folder = write(tmp_path_factory.mktemp('records'), pairs(range(9)), pairs(range(9, 10)), pairs(range(10, 23)))
-    return data.open_dataset(str(folder), 'train')
+    return datasets.open_dataset(str(folder), 'train')
 
 
 def stream(dataset, examples, *, batch_size, seed=7, start_step=0, num_threads=None):
     """The first examples of training, (image, label) one by one."""
-    batches = data.training_batches(dataset, seed=seed, batch_size=batch_size, start_step=start_step, image_size=14,
+    batches = training_batches(dataset, seed=seed, batch_size=batch_size, start_step=start_step, image_size=14,
                                     num_threads=num_threads)
     result = []
     for images, labels in itertools.islice(batches, -(-examples // batch_size)):
@@ -62,16 +63,16 @@ def digests(examples):
 
 @pytest.mark.parametrize('size', [1, 2, 7, 1000])
 def test_every_epoch_is_a_permutation(size):
-    order = data.positions(5, 0, 20 * size, size).reshape(20, size)
+    order = positions(5, 0, 20 * size, size).reshape(20, size)
     np.testing.assert_array_equal(np.sort(order, 1), np.tile(np.arange(size), (20, 1)))
     if size == 1000:  # two random permutations agree in one place on average, whichever two
         agree = [np.sum(a == b) for a, b in itertools.combinations(order, 2)]
         assert max(agree) < 10 and 0.7 < np.mean(agree) < 1.3
-        assert np.sum(order[0] == data.positions(6, 0, size, size)) < 10  # nor do seeds
+        assert np.sum(order[0] == positions(6, 0, size, size)) < 10  # nor do seeds
 
 
 def test_all_orders_are_equally_likely():
-    orders = data.positions(1, 0, 6000 * 5, 5).reshape(6000, 5)
+    orders = positions(1, 0, 6000 * 5, 5).reshape(6000, 5)
     _, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(counts) == 120
     chi_square = np.sum((counts - 50) ** 2 / 50)  # expected: 119, standard deviation 15
@@ -79,17 +80,17 @@ def test_all_orders_are_equally_likely():
 
 
 def test_positions_are_the_same_from_anywhere():
-    whole = data.positions(3, 0, 100, 7)  # 14 epochs, more than are remembered
+    whole = positions(3, 0, 100, 7)  # 14 epochs, more than are remembered
     for first, count in [(0, 1), (6, 1), (6, 2), (7, 7), (20, 45), (93, 7), (3, 97), (50, 0)]:
-        np.testing.assert_array_equal(data.positions(3, first, count, 7), whole[first:first + count])
+        np.testing.assert_array_equal(positions(3, first, count, 7), whole[first:first + count])
 
 
 def test_positions_are_these():
     """Written down once: with another order no run could be resumed."""
-    assert data.positions(0, 0, 10, 10).tolist() == [0, 2, 9, 1, 8, 5, 4, 3, 6, 7]
-    assert data.positions(0, 10, 10, 10).tolist() == [5, 3, 7, 8, 2, 4, 1, 0, 6, 9]
-    assert data.positions(1, 5, 10, 10).tolist() == [0, 8, 6, 1, 4, 0, 6, 5, 3, 4]
-    assert data.positions(2 ** 32, 128 * 10 ** 6, 5, 1_281_167).tolist() == [561296, 808498, 812768, 596146, 339730]
+    assert positions(0, 0, 10, 10).tolist() == [0, 2, 9, 1, 8, 5, 4, 3, 6, 7]
+    assert positions(0, 10, 10, 10).tolist() == [5, 3, 7, 8, 2, 4, 1, 0, 6, 9]
+    assert positions(1, 5, 10, 10).tolist() == [0, 8, 6, 1, 4, 0, 6, 5, 3, 4]
+    assert positions(2 ** 32, 128 * 10 ** 6, 5, 1_281_167).tolist() == [561296, 808498, 812768, 596146, 339730]
 
 
 # Training ------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def test_every_example_depends_on_seed_and_number_alone(dataset):
 def test_images_come_in_the_order_of_positions_with_their_labels(dataset):
     examples = stream(dataset, 46, batch_size=4)
     numbers = [int(image[0, 0, 2]) for image, _ in examples]
-    assert numbers == data.positions(7, 0, 46, 23).tolist()
+    assert numbers == positions(7, 0, 46, 23).tolist()
     assert [label for _, label in examples] == [number % 3 for number in numbers]
 
 
@@ -129,14 +130,14 @@ def test_crops_are_uniform_and_exact(dataset):
 
 
 def test_the_default_crop_is_alexnets(dataset):
-    images, _ = next(iter(data.training_batches(dataset, seed=0, batch_size=2)))
+    images, _ = next(iter(training_batches(dataset, seed=0, batch_size=2)))
     assert images.shape == (2, 224, 224, 3)
 
 
 @pytest.mark.parametrize('arguments', [{'batch_size': 0}, {'batch_size': 2, 'start_step': -1}])
 def test_arguments_that_cannot_be(dataset, arguments):
     with pytest.raises(ValueError, match='must be ≥ 1 and ≥ 0'):
-        data.training_batches(dataset, seed=0, **arguments)
+        training_batches(dataset, seed=0, **arguments)
 
 
 # Evaluation ----------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_arguments_that_cannot_be(dataset, arguments):
 @pytest.mark.parametrize('batch_size, sizes', [
     (1, [1] * 23), (5, [5] * 4 + [3]), (22, [22, 1]), (23, [23]), (100, [23])])
 def test_evaluation_is_every_image_once_in_order_and_whole(dataset, batch_size, sizes):
-    batches = data.evaluation_batches(dataset, batch_size=batch_size, image_size=14)
+    batches = evaluation_batches(dataset, batch_size=batch_size, image_size=14)
     for _ in range(2):  # it can be iterated again
         images, labels = zip(*batches)
         assert [len(batch) for batch in images] == [len(batch) for batch in labels] == sizes
@@ -162,12 +163,12 @@ def test_evaluation_is_every_image_once_in_order_and_whole(dataset, batch_size, 
 def test_a_broken_image_is_named_however_far_reading_is_ahead(tmp_path, num_threads):
     """Its checksum is right. The batches before it come; with many threads, reading is far ahead by then."""
     good, broken = pairs(range(100)), tf.io.encode_jpeg(np.zeros([64, 64, 3], np.uint8)).numpy()[:-20]
-    dataset = data.open_dataset(str(write(tmp_path, good[:60] + [(broken, 1)], good[60:])), 'train')
+    dataset = datasets.open_dataset(str(write(tmp_path, good[:60] + [(broken, 1)], good[60:])), 'train')
     message = 'train-00000-of-00002, record 60: the image cannot be decoded .* Take it out or replace it'
-    before = data.positions(3, 0, 101, 101).tolist().index(60)
+    before = positions(3, 0, 101, 101).tolist().index(60)
     for batches, expected in (
-            (data.evaluation_batches(dataset, batch_size=1, image_size=14, num_threads=num_threads), 60),
-            (data.training_batches(dataset, seed=3, batch_size=1, image_size=14, num_threads=num_threads), before)):
+            (evaluation_batches(dataset, batch_size=1, image_size=14, num_threads=num_threads), 60),
+            (training_batches(dataset, seed=3, batch_size=1, image_size=14, num_threads=num_threads), before)):
         received = 0
         with pytest.raises(ValueError, match=message):
             for _ in batches:
@@ -178,20 +179,21 @@ def test_a_broken_image_is_named_however_far_reading_is_ahead(tmp_path, num_thre
 def test_a_wrong_label_is_named_when_it_is_reached(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)  # as of a split too large to be read through
     monkeypatch.setattr(datasets, '_CHECKED', 4)
-    dataset = data.open_dataset(str(write(tmp_path, pairs(range(5)), [*pairs(range(5)), (gradient(0), 9)])), 'train')
-    for batches in (data.training_batches(dataset, seed=0, batch_size=2, image_size=14),
-                    data.evaluation_batches(dataset, batch_size=3, image_size=14)):
+    folder = write(tmp_path, pairs(range(5)), [*pairs(range(5)), (gradient(0), 9)])
+    dataset = datasets.open_dataset(str(folder), 'train')
+    for batches in (training_batches(dataset, seed=0, batch_size=2, image_size=14),
+                    evaluation_batches(dataset, batch_size=3, image_size=14)):
         with pytest.raises(ValueError, match='train-00001-of-00002, record 5: label 9 less labels_offset 1 is 8'):
             list(batches)
 
 
 def test_a_file_that_changes_during_a_run_is_named(tmp_path):
-    dataset = data.open_dataset(str(write(tmp_path, pairs(range(50)))), 'train')
+    dataset = datasets.open_dataset(str(write(tmp_path, pairs(range(50)))), 'train')
     path = tmp_path / 'train-00000-of-00001'
     content = bytearray(path.read_bytes())
     content[dataset.index.offset[30] + 20] ^= 1
     path.write_bytes(content)
-    for batches in (data.training_batches(dataset, seed=0, batch_size=4, image_size=14),
-                    data.evaluation_batches(dataset, batch_size=4, image_size=14)):
+    for batches in (training_batches(dataset, seed=0, batch_size=4, image_size=14),
+                    evaluation_batches(dataset, batch_size=4, image_size=14)):
         with pytest.raises(ValueError, match='train-00000-of-00001, record 30 .*its checksum is wrong'):
             list(batches)

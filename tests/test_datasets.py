@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import data, datasets, records
+from alexnet_tf.data import datasets, records
 
 IMAGE = tf.io.encode_jpeg(np.full([8, 8, 3], 100, np.uint8)).numpy()
 DAMAGED = 'its checksum is wrong; the file is damaged or was changed'
@@ -51,7 +51,7 @@ def labels(dataset):
 
 def refused(folder, message, split='train', **kwargs):
     with pytest.raises(ValueError, match=message) as caught:
-        data.open_dataset(str(folder), split, **kwargs)
+        datasets.open_dataset(str(folder), split, **kwargs)
     return str(caught.value)
 
 
@@ -70,7 +70,7 @@ def refused(folder, message, split='train', **kwargs):
     ('2: ä b: c\r\n1:cat\r\n', [1, 2], None, [0, 1], ('cat', 'ä b: c')),
 ])
 def test_labels_and_their_offset(tmp_path, labels_txt, stored, offset, found, names):
-    dataset = data.open_dataset(str(write_split(tmp_path, stored, labels_txt=labels_txt)), 'train',
+    dataset = datasets.open_dataset(str(write_split(tmp_path, stored, labels_txt=labels_txt)), 'train',
                                 labels_offset=offset)
     assert labels(dataset) == found
     assert dataset.class_names == names and dataset.num_classes == len(names)
@@ -103,7 +103,7 @@ def test_without_labels_txt_someone_must_know_the_number(tmp_path):
     write_split(tmp_path, [1, 2, 3], labels_txt=None)
     refused(tmp_path, 'put a labels.txt beside the shards')
     refused(tmp_path, 'does not say how many classes it has; put a labels.txt there', labels_offset=1)
-    dataset = data.open_dataset(str(tmp_path), 'train', default_num_classes=3)
+    dataset = datasets.open_dataset(str(tmp_path), 'train', default_num_classes=3)
     assert dataset.class_names == ('1', '2', '3') and labels(dataset) == [0, 1, 2]
     refused(tmp_path, 'record 1: label 2 less labels_offset 0', default_num_classes=2, labels_offset=0)
 
@@ -117,13 +117,13 @@ def test_shards_in_the_folder_and_in_one_a_split(tmp_path, subfolders):
         write_split(tmp_path / split if subfolders else tmp_path, *shards, split=split, labels_txt=None)
     (tmp_path / 'labels.txt').write_text('1:cat\n2:dog\n')
     (tmp_path / 'train-00000-of-00003.bak').write_bytes(b'no shard, by its name')
-    train, validation = (data.open_dataset(str(tmp_path), split) for split in ('train', 'validation'))
+    train, validation = (datasets.open_dataset(str(tmp_path), split) for split in ('train', 'validation'))
     assert labels(train) == [0, 1, 1, 0] and labels(validation) == [1]  # in the order of the shards' numbers
     assert train.example(3) == (IMAGE, 0) and train.info == {}
 
 
 def test_the_sample_record_for_record():
-    dataset = data.open_dataset(data.SAMPLE_DIR, 'validation')
+    dataset = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation')
     assert dataset.class_names == ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship',
                                    'truck')
     features = {'image/encoded': tf.io.FixedLenFeature([], tf.string),
@@ -135,7 +135,7 @@ def test_the_sample_record_for_record():
         assert dataset.class_names[label] == parsed['image/class/text'].numpy().decode()
     assert position == len(dataset) - 1 == 499
     assert dataset.info['num_classes'] == 10 and len(dataset.info['mean_rgb']) == 3
-    assert data.open_dataset(data.SAMPLE_DIR, 'validation', labels_offset=0).class_names[:2] == (
+    assert datasets.open_dataset(datasets.SAMPLE_DIR, 'validation', labels_offset=0).class_names[:2] == (
         'background', 'airplane')
 
 
@@ -146,9 +146,9 @@ def test_dataset_info_is_held_against_the_shards(tmp_path):
     path.write_text(json.dumps(info))
     refused(tmp_path, "has 3 records of split 'train', its dataset_info.json says 4")
     path.write_text(json.dumps(info | {'counts': {'train': 3}}))
-    assert data.open_dataset(str(tmp_path), 'train').class_names == ('a', 'b')  # more exact than labels.txt
+    assert datasets.open_dataset(str(tmp_path), 'train').class_names == ('a', 'b')  # more exact than labels.txt
     path.write_text(json.dumps({'name': 'of another program'}))
-    assert data.open_dataset(str(tmp_path), 'train').class_names == ('cat', 'dog')
+    assert datasets.open_dataset(str(tmp_path), 'train').class_names == ('cat', 'dog')
     path.write_text('{"format": "sl')
     refused(tmp_path, 'cannot read .*dataset_info.json')
 
@@ -220,7 +220,7 @@ def test_of_a_large_split_the_first_records_of_every_shard_are_looked_at(tmp_pat
     monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)
     monkeypatch.setattr(datasets, '_CHECKED', 4)  # two of each shard
     write_split(tmp_path, [1, 2, 1], [1, 2, 9])
-    dataset = data.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     with pytest.raises(ValueError, match='train-00001-of-00002, record 2: label 9'):
         dataset.example(5)
     write_split(tmp_path, [1, 2, 1], [1, 9, 2])
@@ -284,10 +284,10 @@ def image(number):
 def test_a_folder_that_tensorflow_datasets_wrote(tmp_path):
     folder = prepare(tmp_path)
     for opened in (folder, folder.parent):
-        dataset = data.open_dataset(str(opened), 'train')
+        dataset = datasets.open_dataset(str(opened), 'train')
         assert dataset.class_names == ('cat', 'dog', 'ä') and dataset.num_classes == 3 and len(dataset) == 5
         assert sorted(map(dataset.example, range(5))) == sorted((image(number), number % 3) for number in range(5))
-    assert len(data.open_dataset(str(folder), 'test', labels_offset=0)) == 2
+    assert len(datasets.open_dataset(str(folder), 'test', labels_offset=0)) == 2
     message = refused(folder, "has no split 'validation', only ", split='validation')
     assert 'train' in message and 'test' in message
     refused(folder, 'pets-train.tfrecord-00000-of-00001, record .*: label 0 less labels_offset 1', labels_offset=1)
@@ -308,7 +308,7 @@ def test_tensorflow_datasets_folders_that_do_not_fit(tmp_path):
 
 
 def test_of_several_labels_the_supervised_one_is_taken(tmp_path):
-    chosen = data.open_dataset(str(prepare(tmp_path / 'chosen', more=1)), 'train')
+    chosen = datasets.open_dataset(str(prepare(tmp_path / 'chosen', more=1)), 'train')
     assert chosen.label_key == 'label' and sorted(labels(chosen)) == [0, 0, 1, 1, 2]
     refused(prepare(tmp_path / 'unclear', supervised=None, more=1), r'has 2 features of type ClassLabel \(')
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import evaluation
+from alexnet_tf.model import evaluation
 
 MEAN = np.array([120, 110, 100], np.float32)
 

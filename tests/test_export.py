@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from alexnet_tf import data, preprocessing
+from alexnet_tf.data import datasets, preprocessing
 from tests.conftest import run_python
 
 SERVE = '''
@@ -39,7 +39,7 @@ def served(request, small_records, tmp_path_factory):
     run_python('eval_image_classifier.py', f'--checkpoint_path={folder / "run"}', f'--dataset_dir={small_records}',
                f'--scores_file={folder / "scores.npz"}')
     run_python('-m', 'alexnet_tf.export', f'--checkpoint_path={folder / "run"}', f'--output_dir={folder / "saved"}')
-    dataset = data.open_dataset(str(small_records), 'validation')
+    dataset = datasets.open_dataset(str(small_records), 'validation')
     encoded = [dataset.example(position)[0] for position in range(len(dataset))]
     squares = tf.stack([preprocessing.evaluation_image(image) for image in encoded])
     images = tf.cast(preprocessing.central_crop(squares, 224), tf.float32)

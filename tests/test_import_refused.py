@@ -8,7 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from alexnet_tf import import_weights, models
+from alexnet_tf import import_weights
+from alexnet_tf.model import specs
 from tests.conftest import run_python
 from tests.weight_builders import (
     FORMS,
@@ -183,7 +184,7 @@ def test_more_files_that_are_refused(tiny, tmp_path):
     ({'mean_image': np.zeros((3, 3, 3), np.float32), 'model_json': None}, r'mean has the shape \(3, 3, 3\)'),
 ])
 def test_our_own_file_damaged(changes, pattern, tmp_path):
-    spec = models.Spec('alexnet', 227, ('a', 'b'), 'mean_image.npy' if 'mean_image' in changes else (1, 2, 3),
+    spec = specs.Spec('alexnet', 227, ('a', 'b'), 'mean_image.npy' if 'mean_image' in changes else (1, 2, 3),
                        variant='caffe')
     arrays = {'format': np.array('alexnet_tf 1'), 'alexnet/fc8/biases': np.zeros(2, np.float32)} | changes
     if arrays.get('model_json') is None:

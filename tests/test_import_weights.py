@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import import_weights, inference, models, weight_files, weight_protos, weights_npz
-from nets import checkpoints as named
+from alexnet_tf import import_weights
+from alexnet_tf.model import loading, specs
+from alexnet_tf.weights import numpy_files, own_npz, protos
+from nets import slim_checkpoints
 from tests.conftest import run_python
 from tests.weight_builders import (
     CLASSES,
@@ -49,7 +51,7 @@ def tiny():
 
 
 def values(model):
-    return {name: np.asarray(variable) for name, variable in named.named_variables(model).items()}
+    return {name: np.asarray(variable) for name, variable in slim_checkpoints.named_variables(model).items()}
 
 
 def assert_close(got, expected, tolerance):
@@ -87,7 +89,7 @@ def expected(imported):
 
 @pytest.fixture(scope='module')
 def spare(imported):
-    return models.build(imported.loaded.spec)
+    return specs.build(imported.loaded.spec)
 
 
 def assert_equal(model, expected):
@@ -102,7 +104,7 @@ def test_logits_are_onnxruntimes(imported, plain):
     logits = loaded.model(IMAGES, training=False)
     assert_close(logits, plain[1], 1e-4)
     assert np.abs(loaded.model(IMAGES[..., ::-1], training=False) - logits).max() > 0.01 * np.abs(logits).max()
-    assert loaded.spec == models.Spec('alexnet', 227, tuple('0123456789'), import_weights.CAFFE_MEAN_RGB, None,
+    assert loaded.spec == specs.Spec('alexnet', 227, tuple('0123456789'), import_weights.CAFFE_MEAN_RGB, None,
                                       variant='caffe')
     np.testing.assert_allclose(loaded.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
 
@@ -135,8 +137,8 @@ def test_the_graph_of_the_model_zoo(tiny):
     for layer, pair in tiny.items():
         model.graph.initializer.extend(onnx.numpy_helper.from_array(array + index, f'{layer}_{part}_0')
                                        for index, (part, array) in enumerate(zip('wb', pair)))
-    kind, parsed = weight_protos.parse(model.SerializeToString())
-    layers = weight_protos.onnx_layers(parsed)
+    kind, parsed = protos.parse(model.SerializeToString())
+    layers = protos.onnx_layers(parsed)
     assert kind == 'ONNX' and list(layers) == list(SHAPES)
     assert all((pair['weights'] == 1).all() and (pair['biases'] == 2).all() for pair in layers.values())
 
@@ -145,7 +147,7 @@ def test_the_graph_of_the_model_zoo(tiny):
 def test_the_same_weights_from_every_file(form, weights, imported, expected, spare, folder, monkeypatch):
     for variable in spare.weights:
         variable.assign(tf.zeros_like(variable))
-    monkeypatch.setattr(models, 'build', lambda spec: spare)  # a new one takes seconds
+    monkeypatch.setattr(specs, 'build', lambda spec: spare)  # a new one takes seconds
     path = folder / 'file'
     path.write_bytes(FORMS[form](weights))
     loaded = import_weights.read(str(path)).loaded
@@ -166,7 +168,7 @@ def test_command(zoo, plain, folder):
     result = run_python(*command, f'--class_names={folder / "names.txt"}')
     assert 'differ from the source' in result.stdout and 'alexnet (caffe), 10 classes, 227 pixels' in result.stdout
     assert f'python eval_image_classifier.py --checkpoint_path={folder / "run"}' in result.stdout
-    loaded = inference.load(str(folder / 'run'))
+    loaded = loading.load(str(folder / 'run'))
     assert_close(loaded.model(IMAGES, training=False), plain[1], 1e-4)
     assert loaded.spec.class_names == tuple(names) and loaded.step == 0
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
@@ -177,7 +179,7 @@ def test_our_own_file_there_and_back(imported, expected, folder):
     spec = dataclasses.replace(imported.loaded.spec, class_names=tuple(f'class {i}, ä' for i in range(CLASSES)))
     loaded = dataclasses.replace(imported.loaded, spec=spec)
     for name in ('a.npz', 'b.npz'):
-        weights_npz.write(loaded, str(folder / name))
+        own_npz.write(loaded, str(folder / name))
     assert (folder / 'a.npz').read_bytes() == (folder / 'b.npz').read_bytes()
     again = import_weights.read(str(folder / 'a.npz')).loaded
     assert again.spec == spec and again.mean.tolist() == loaded.mean.tolist()
@@ -188,9 +190,9 @@ def test_our_own_file_there_and_back(imported, expected, folder):
     # A mean image goes along.
     image = np.random.default_rng(1).uniform(0, 255, [256, 256, 3]).astype(np.float32)
     loaded = dataclasses.replace(loaded, spec=dataclasses.replace(spec, mean='of_training.npy'), mean=image)
-    weights_npz.write(loaded, str(folder / 'a.npz'))
+    own_npz.write(loaded, str(folder / 'a.npz'))
     import_weights.write(import_weights.read(str(folder / 'a.npz')).loaded, str(folder / 'with_mean'))
-    again = inference.load(str(folder / 'with_mean'))
+    again = loading.load(str(folder / 'with_mean'))
     np.testing.assert_array_equal(again.mean, image)
     np.testing.assert_array_equal(again.model.get_layer('fc8').kernel, loaded.model.get_layer('fc8').kernel)
 
@@ -210,11 +212,11 @@ def test_slims_checkpoint(folder):
         expected = session.run(logits)
     source = import_weights.read(str(folder / 'slim'), tuple(f'name {i}' for i in range(1000)))
     import_weights.write(source.loaded, str(folder / 'slims'))
-    again = inference.load(str(folder / 'slims'))
+    again = loading.load(str(folder / 'slims'))
     assert np.abs(again.model(images, training=False) - expected).max() <= 1e-5 * np.abs(expected).max()
     assert again.spec.class_names[:2] == ('background', 'name 0') and again.knows_background
-    named.save(named.named_variables(source.loaded.model) | {'alexnet_v2/fc9/weights': tf.zeros([1])},
-               str(folder / 'more' / 'model.ckpt-0'))
+    tensors = slim_checkpoints.named_variables(source.loaded.model) | {'alexnet_v2/fc9/weights': tf.zeros([1])}
+    slim_checkpoints.save(tensors, str(folder / 'more' / 'model.ckpt-0'))
     with pytest.raises(ValueError, match='has also alexnet_v2/fc9/weights'):
         import_weights.read(str(folder / 'more'))
     data = folder / 'more' / 'model.ckpt-0.data-00000-of-00001'
@@ -228,5 +230,5 @@ def test_nan_is_refused(imported, expected, tmp_path, monkeypatch):
     arrays['alexnet/fc8/biases'] = np.full(CLASSES, np.nan, np.float32)
     arrays |= {'format': np.array('alexnet_tf 1'),
                'model_json': np.array(json.dumps(dataclasses.asdict(imported.loaded.spec)))}
-    monkeypatch.setattr(weight_files, 'read_npz', lambda path: arrays)
+    monkeypatch.setattr(numpy_files, 'read_npz', lambda path: arrays)
     refused(tmp_path, b'PK\3\4', 'alexnet/fc8/biases holds NaN')

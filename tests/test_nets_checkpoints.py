@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nets import alexnet, checkpoints
+from nets import alexnet, slim_checkpoints
 
 v1 = tf.compat.v1
 IMAGES = np.random.default_rng(1).uniform(-128, 128, [2, 224, 224, 3]).astype(np.float32)
@@ -48,7 +48,7 @@ def ours(folder):
         if 'biases' in weight.name:
             weight.assign(tf.random.stateless_normal(weight.shape, [len(weight.name), 1], stddev=0.1))
     path = str(folder / 'ours' / 'model.ckpt')  # in a folder that is not there yet
-    assert checkpoints.save_slim_checkpoint(model, path) == path
+    assert slim_checkpoints.save_slim_checkpoint(model, path) == path
     return path, model
 
 
@@ -63,7 +63,7 @@ def test_slims_checkpoint_loads(slims, by_folder):
     path, expected = slims
     model = alexnet.AlexNetV2(7)
     path = str(pathlib.Path(path).parent) if by_folder else path
-    loaded, left = checkpoints.load_slim_checkpoint(model, path)
+    loaded, left = slim_checkpoints.load_slim_checkpoint(model, path)
     assert loaded == NAMES
     assert left == []
     assert_close(model(IMAGES), expected)
@@ -90,12 +90,12 @@ def test_ours_restores_into_our_graph_and_model(ours):
         assert_close(session.run(logits), expected)
     other = alexnet.AlexNetV2(7)
     assert np.abs(other(IMAGES) - expected).max() > 0.01
-    checkpoints.load_slim_checkpoint(other, path)
+    slim_checkpoints.load_slim_checkpoint(other, path)
     np.testing.assert_array_equal(other(IMAGES), expected)
 
 
 def test_a_models_name_is_the_scope():
-    names = checkpoints.named_variables(alexnet.AlexNet(7, name='tower'))
+    names = slim_checkpoints.named_variables(alexnet.AlexNet(7, name='tower'))
     assert sorted(names) == [name.replace('alexnet_v2', 'tower') for name in NAMES]
     for name, variable in names.items():
         assert variable.name.split(':')[0] in name
@@ -107,11 +107,11 @@ def test_another_number_of_classes(ours):
     before = [weight.numpy() for weight in model.weights]
     message = r'fc8/weights \[1, 1, 4096, 7\] instead of \[1, 1, 4096, 5\].*exclude the scope of fc8'
     with pytest.raises(ValueError, match=message) as error:
-        checkpoints.load_slim_checkpoint(model, path)
+        slim_checkpoints.load_slim_checkpoint(model, path)
     assert 'alexnet_v2/fc8/biases [7] instead of [5]' in str(error.value)
     for weight, old in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)  # a refused checkpoint changes nothing
-    loaded, left = checkpoints.load_slim_checkpoint(model, path, exclude_scopes=['alexnet_v2/fc8'])
+    loaded, left = slim_checkpoints.load_slim_checkpoint(model, path, exclude_scopes=['alexnet_v2/fc8'])
     assert loaded == [name for name in NAMES if '/fc8/' not in name]
     assert left == ['alexnet_v2/fc8/biases', 'alexnet_v2/fc8/weights']
     for weight, other, old in zip(model.weights, trained.weights, before, strict=True):
@@ -126,36 +126,36 @@ def variables(**shapes):
 @pytest.fixture
 def small(tmp_path):
     """A checkpoint with net/a [2] and net/b [3], all 5."""
-    return checkpoints.save({'net/a': tf.fill([2], 5.0), 'net/b': tf.fill([3], 5.0)}, str(tmp_path / 'small'))
+    return slim_checkpoints.save({'net/a': tf.fill([2], 5.0), 'net/b': tf.fill([3], 5.0)}, str(tmp_path / 'small'))
 
 
 def test_missing_names(small):
     wanted = variables(a=[2], new=[4])
     with pytest.raises(ValueError, match=r'lacks net/new \(it has, for example, net/a, net/b\)'):
-        checkpoints.load(wanted, small)
+        slim_checkpoints.load(wanted, small)
     np.testing.assert_array_equal(wanted['net/a'], 1)
-    assert checkpoints.load(wanted, small, ignore_missing=True) == (['net/a'], ['net/new'])
+    assert slim_checkpoints.load(wanted, small, ignore_missing=True) == (['net/a'], ['net/new'])
     np.testing.assert_array_equal(wanted['net/a'], 5)
     np.testing.assert_array_equal(wanted['net/new'], 1)
-    assert checkpoints.load(wanted, small, exclude_scopes=['net/new']) == (['net/a'], ['net/new'])
+    assert slim_checkpoints.load(wanted, small, exclude_scopes=['net/new']) == (['net/a'], ['net/new'])
 
 
 def test_ignore_missing_does_not_ignore_shapes(small):
     with pytest.raises(ValueError, match=r'net/a \[2\] instead of \[9\]'):
-        checkpoints.load(variables(a=[9]), small, ignore_missing=True)
+        slim_checkpoints.load(variables(a=[9]), small, ignore_missing=True)
 
 
 def test_nothing_loaded_is_an_error(small):
     with pytest.raises(ValueError, match='nothing to load'):
-        checkpoints.load(variables(other=[2]), small, ignore_missing=True)
+        slim_checkpoints.load(variables(other=[2]), small, ignore_missing=True)
     with pytest.raises(ValueError, match='nothing to load'):
-        checkpoints.load(variables(a=[2]), small, exclude_scopes=['net'])
+        slim_checkpoints.load(variables(a=[2]), small, exclude_scopes=['net'])
 
 
 def test_another_network(ours):
     message = 'lacks alexnet/conv1/biases.*alexnet_v2/conv1/biases.*another network'
     with pytest.raises(ValueError, match=message):
-        checkpoints.load_slim_checkpoint(alexnet.AlexNet(7), ours[0])
+        slim_checkpoints.load_slim_checkpoint(alexnet.AlexNet(7), ours[0])
 
 
 @pytest.mark.parametrize('content', [None, 'folder', b'', b'no checkpoint'], ids=str)
@@ -166,16 +166,16 @@ def test_not_a_checkpoint(tmp_path, content):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r'no readable checkpoint at .*model\.ckpt.*without \.index'):
-        checkpoints.load(variables(a=[2]), str(path))
+        slim_checkpoints.load(variables(a=[2]), str(path))
 
 
 def test_a_damaged_checkpoint(small):
     pathlib.Path(small + '.index').write_bytes(b'damaged')
     with pytest.raises(ValueError, match='no readable checkpoint'):
-        checkpoints.load(variables(a=[2]), small)
+        slim_checkpoints.load(variables(a=[2]), small)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match='cannot write the checkpoint .*file/model.ckpt'):
-        checkpoints.save({'net/a': tf.ones([2])}, str(tmp_path / 'file' / 'model.ckpt'))
+        slim_checkpoints.save({'net/a': tf.ones([2])}, str(tmp_path / 'file' / 'model.ckpt'))

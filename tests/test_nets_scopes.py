@@ -163,7 +163,9 @@ def test_without_tf_slim(blocked):
     code = 'import sys\n' + 'sys.modules["tf_slim"] = None\n' * blocked + '''
 import tensorflow as tf
 import nets
-from nets import alexnet, checkpoints, nets_factory
+from nets import alexnet
+from nets import slim_checkpoints
+from nets import nets_factory
 with tf.Graph().as_default():
     with nets.arg_scope(alexnet.alexnet_v2_arg_scope()):
         alexnet.alexnet_v2(tf.zeros([1, 224, 224, 3]), 7)

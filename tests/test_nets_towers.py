@@ -14,8 +14,11 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import tf_keras
-from alexnet_tf import optimizers, schedules, training
-from nets import alexnet, checkpoints
+from alexnet_tf.training import optimizers
+from alexnet_tf.training import schedules
+from alexnet_tf.training import training
+from nets import alexnet
+from nets import slim_checkpoints
 
 DEVICES, variant, folder = ('/CPU:0', '/CPU:1'), sys.argv[1], sys.argv[2]
 report = {}
@@ -28,15 +31,15 @@ def state(devices):
 one, two = state(None), state(DEVICES)
 # conv1 stronger than at the start, so that normalisation has an effect
 one.model.get_layer('conv1').kernel.assign(one.model.get_layer('conv1').kernel * 3)
-checkpoints.save(one.tensors(), folder + '/one')
-checkpoints.load(two.tensors(), folder + '/one')
-checkpoints.save(two.tensors(), folder + '/again')
+slim_checkpoints.save(one.tensors(), folder + '/one')
+slim_checkpoints.load(two.tensors(), folder + '/one')
+slim_checkpoints.save(two.tensors(), folder + '/again')
 reader, again = tf.train.load_checkpoint(folder + '/one'), tf.train.load_checkpoint(folder + '/again')
 shapes = reader.get_variable_to_shape_map()
 report['same_checkpoint'] = shapes == again.get_variable_to_shape_map() and all(
     np.array_equal(reader.get_tensor(name), again.get_tensor(name)) for name in shapes)
 back = state(None)
-checkpoints.load(back.tensors(), folder + '/again')
+slim_checkpoints.load(back.tensors(), folder + '/again')
 report['back'] = all(np.array_equal(a, b) for a, b in zip(one.model.get_weights(), back.model.get_weights()))
 
 random = np.random.default_rng(2)
@@ -72,7 +75,7 @@ for name, devices in (('one', None), ('two', DEVICES)):
     step = training.make_train_step(trained, tf.distribute.get_strategy(), batch_size=4, mean=mean, seed=3)
     trained.follow(schedules.Settings(0.00001))
     losses.append([float(step(images, labels, tf.constant(number, tf.int64))) for number in range(5)])
-    checkpoints.save(trained.tensors(), folder + '/' + name)
+    slim_checkpoints.save(trained.tensors(), folder + '/' + name)
 report['losses'] = relative(np.array(losses[0]), np.array(losses[1]))
 after, other = (tf.train.load_checkpoint(folder + '/' + name) for name in ('one', 'two'))
 report['differ'] = max(np.abs(after.get_tensor(name) - other.get_tensor(name)).max().item() for name in start)

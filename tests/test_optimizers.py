@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import optimizers, preprocessing, training
+from alexnet_tf.data import preprocessing
+from alexnet_tf.training import optimizers, training
 from nets import keras_layers
 
 v1 = tf.compat.v1

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import preprocessing
+from alexnet_tf.data import preprocessing
 from tests.conftest import ROOT
 
 RANDOM = np.random.default_rng(0)

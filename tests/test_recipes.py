@@ -6,7 +6,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import data, evaluation, preprocessing, recipes, schedules, training
+from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.model import evaluation
+from alexnet_tf.script_flags import recipes
+from alexnet_tf.training import schedules, training
 from tests import test_training as small
 from tests.conftest import messages_of, run_python, run_pythons
 
@@ -207,7 +210,7 @@ def test_the_original_recipe_trains_is_evaluated_and_exported(small_records, tmp
     np.testing.assert_allclose(np.exp(scores[1]), tf.nn.softmax(scores[0]), rtol=1e-4, atol=1e-6)
     assert twice.stdout.count('Scoring alexnet') == 2
     served = tf.saved_model.load(str(tmp_path / 'out')).signatures['serve_bytes']
-    dataset = data.open_dataset(str(small_records), 'validation')
+    dataset = datasets.open_dataset(str(small_records), 'validation')
     encoded = [dataset.example(position)[0] for position in range(len(dataset))]
     logits = served(image_bytes=tf.constant(encoded))['logits'].numpy()
     np.testing.assert_allclose(logits, scores[0], atol=1e-4 * np.abs(scores[0]).max())
@@ -291,14 +294,14 @@ def test_networks_that_cannot_be_averaged():
     import dataclasses
 
     import eval_image_classifier
-    from alexnet_tf import inference, models
-    spec = models.Spec('alexnet', 224, ('a', 'b'), (1.0, 2.0, 3.0))
-    first = inference.Loaded(None, spec, None, 'one', 0)
+    from alexnet_tf.model import loading, specs
+    spec = specs.Spec('alexnet', 224, ('a', 'b'), (1.0, 2.0, 3.0))
+    first = loading.Loaded(None, spec, None, 'one', 0)
     eval_image_classifier.check_together([first, dataclasses.replace(first, spec=dataclasses.replace(
         spec, variant='caffe', image_size=227))])
     for change, what in (({'class_names': ('a', 'c')}, 'classes'), ({'labels_offset': 1}, 'labels_offset'),
                          ({'image_size': 300}, 'side of the resized image')):
-        other = inference.Loaded(None, dataclasses.replace(spec, **change), None, 'two', 0)
+        other = loading.Loaded(None, dataclasses.replace(spec, **change), None, 'two', 0)
         with pytest.raises(ValueError, match=f'one and two differ in their {what}'):
             eval_image_classifier.check_together([first, other])
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import build_tfrecords, data, datasets
+from alexnet_tf import build_tfrecords
+from alexnet_tf.data import datasets
+from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
 from tests.conftest import ROOT, run_python
 
 PHOTOGRAPHS = ROOT.parent / 'shared' / 'data' / 'imagenette'
@@ -269,25 +271,25 @@ def test_missing_shards_splits_and_folders(tmp_path):
 
 
 def test_positions_visit_all_records_once_an_epoch_in_an_order_of_its_own():
-    order = data.positions(3, 0, 30, 10).reshape(3, 10)
+    order = positions(3, 0, 30, 10).reshape(3, 10)
     np.testing.assert_array_equal(np.sort(order, 1), np.tile(np.arange(10), (3, 1)))
     assert len({tuple(row) for row in order}) == 3
-    np.testing.assert_array_equal(data.positions(3, 7, 9, 10), order.ravel()[7:16])
+    np.testing.assert_array_equal(positions(3, 7, 9, 10), order.ravel()[7:16])
     # Written down once: another order would make old runs impossible to resume.
-    assert hashlib.sha256(data.positions(5, 1000, 300, 123).tobytes()).hexdigest() == GOLDEN
+    assert hashlib.sha256(positions(5, 1000, 300, 123).tobytes()).hexdigest() == GOLDEN
 
 
 GOLDEN = 'a5fcbca9ebb7fb91a26a47607583f595919ad0c8a756beb539ad087fa4979e00'
 
 
 def batch_hashes(dataset, start, count, **kwargs):
-    batches = data.training_batches(dataset, seed=7, batch_size=7, start_step=start, **kwargs)
+    batches = training_batches(dataset, seed=7, batch_size=7, start_step=start, **kwargs)
     return [hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
             for (images, labels), _ in zip(batches, range(count))]
 
 
 def test_batches_from_step_k_are_those_of_a_run_from_0(small_records):
-    dataset = data.open_dataset(str(small_records), 'train')
+    dataset = datasets.open_dataset(str(small_records), 'train')
     whole = batch_hashes(dataset, 0, 16, num_threads=1)  # 112 examples: over two epochs of 48
     assert len(set(whole)) == 16
     assert batch_hashes(dataset, 9, 7, num_threads=4) == whole[9:]
@@ -299,9 +301,9 @@ def test_crops_reach_all_offsets_and_half_are_mirrored(tmp_path):
     image = np.stack([rows, columns, np.zeros_like(rows)], -1).astype(np.uint8)
     write_shards(tmp_path, [[1] * 4], **{'image/encoded': [tf.io.encode_png(image).numpy()]})
     (tmp_path / 'labels.txt').write_text('1:a\n2:b\n')
-    dataset = data.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     tops, lefts, mirrored = [], [], []
-    for (images, _), _ in zip(data.training_batches(dataset, seed=0, batch_size=50), range(24)):
+    for (images, _), _ in zip(training_batches(dataset, seed=0, batch_size=50), range(24)):
         images = images.numpy().astype(int)
         flipped = images[:, 0, 0, 1] > images[:, 0, -1, 1]
         images[flipped] = images[flipped, :, ::-1]
@@ -317,8 +319,8 @@ def test_crops_reach_all_offsets_and_half_are_mirrored(tmp_path):
 
 @pytest.mark.parametrize('batch_size', [1, 7, 20, 50])
 def test_evaluation_takes_every_example_once_in_order(small_records, batch_size):
-    dataset = data.open_dataset(str(small_records), 'validation')
-    batches = list(data.evaluation_batches(dataset, batch_size=batch_size))
+    dataset = datasets.open_dataset(str(small_records), 'validation')
+    batches = list(evaluation_batches(dataset, batch_size=batch_size))
     assert np.concatenate([labels for _, labels in batches]).tolist() == [dataset.example(n)[1] for n in range(20)]
     assert all(images.shape[1:] == (256, 256, 3) for images, _ in batches)
 
@@ -334,9 +336,9 @@ def test_an_image_that_cannot_be_decoded_is_named_when_it_is_reached(tmp_path, m
             example = tf.train.Example.FromString(record.numpy())
             example.features.feature['image/encoded'].bytes_list.value[0] = image
             writer.write(example.SerializeToString())
-    dataset = data.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     with pytest.raises(ValueError, match='train-00000-of-00001, record 2: the image cannot be decoded'):
-        list(data.evaluation_batches(dataset, batch_size=2))
+        list(evaluation_batches(dataset, batch_size=2))
 
 
 def test_a_wrong_label_deep_in_a_file_is_named_when_it_is_reached(tmp_path, monkeypatch):
@@ -344,16 +346,16 @@ def test_a_wrong_label_deep_in_a_file_is_named_when_it_is_reached(tmp_path, monk
     monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)  # as if it were larger than that
     write_shards(tmp_path, [[1, 2, 1, 9]])
     (tmp_path / 'labels.txt').write_text('1:a\n2:b\n')
-    dataset = data.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     with pytest.raises(ValueError, match='train-00000-of-00001, record 3: label 9'):
-        list(data.evaluation_batches(dataset, batch_size=4))
+        list(evaluation_batches(dataset, batch_size=4))
 
 
 def test_the_sample_is_what_its_readme_says():
-    info = json.loads((Path(data.SAMPLE_DIR) / 'dataset_info.json').read_text())
+    info = json.loads((Path(datasets.SAMPLE_DIR) / 'dataset_info.json').read_text())
     assert info['counts'] == {'train': 2000, 'validation': 500}
     for split, each in (('train', 200), ('validation', 50)):
-        dataset = data.open_dataset(data.SAMPLE_DIR, split)
+        dataset = datasets.open_dataset(datasets.SAMPLE_DIR, split)
         labels = [dataset.example(position)[1] for position in range(len(dataset))]
         assert np.bincount(labels).tolist() == [each] * 10
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import schedules
-from nets import checkpoints
+from alexnet_tf.training import schedules
+from nets import slim_checkpoints
 
 v1 = tf.compat.v1
 EVERY_TYPE = pytest.mark.parametrize('decay_type', schedules.DECAY_TYPES)
@@ -125,6 +125,6 @@ def test_plateau_resumed_anywhere_decides_as_one_that_went_on(interrupted_after,
     first, second = schedules.Plateau(patience=2), schedules.Plateau(patience=2)
     decisions = [first.update(error) for error in errors[:interrupted_after]]
     named = {'some/weights': tf.Variable([1.0])} | first.variables
-    checkpoints.load(second.variables, checkpoints.save(named, str(tmp_path / 'model.ckpt-1')))
+    slim_checkpoints.load(second.variables, slim_checkpoints.save(named, str(tmp_path / 'model.ckpt-1')))
     decisions += [second.update(error) for error in errors[interrupted_after:]]
     assert decisions == expected

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import data, metrics
+from alexnet_tf.data import datasets
+from alexnet_tf.run_folder import metrics
 from tests.conftest import ROOT, messages_of, run_python, run_pythons
 
 TRAIN = ('train_image_classifier.py', '--batch_size=8', '--learning_rate_decay_type=fixed', '--precision=float32',
@@ -102,13 +103,13 @@ def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_re
              '--batch_size=4': '--batch_size=8, not 4; resume with that, .*--allow_changes=batch_size, ',
              '--seed=3': 'was begun with --seed=0, not 3; ',
              '--precision=bfloat16': '--precision=float32, not bfloat16; ',
-             f'--dataset_dir={data.SAMPLE_DIR}': 'a training set of 48 rec.*, not 2000 rec.*_changes=dataset, ',
+             f'--dataset_dir={datasets.SAMPLE_DIR}': 'a training set of 48 rec.*, not 2000 rec.*_changes=dataset, ',
              '--model_name=alexnet': 'holds a run with model_name alexnet_v2, not alexnet; no flag allows that'}
     common = [*TRAIN[1:], f'--dataset_dir={small_records}', f'--train_dir={trained[0]}']
     messages = messages_of('train_image_classifier', [[*common, flag] for flag in cases])
     for reason, message in zip(cases.values(), messages):
         assert re.search(reason, message), message
-    printed = run_python(*TRAIN, f'--train_dir={trained[0]}', f'--dataset_dir={data.SAMPLE_DIR}',
+    printed = run_python(*TRAIN, f'--train_dir={trained[0]}', f'--dataset_dir={datasets.SAMPLE_DIR}',
                          '--allow_changes=dataset').stdout
     assert 'Other than before: --dataset_dir=' in printed and 'a training set of 2000 rec' in printed
     assert 'on 2000 images' in printed and 'is trained to step 6 already' in printed

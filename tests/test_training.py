@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import checkpoints, evaluation, loop, metrics, models, optimizers, precision, schedules, training
-from nets import checkpoints as named
-from nets import keras_layers
+from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.training import loop, optimizers, schedules, training
+from nets import keras_layers, slim_checkpoints
 
 v1 = tf.compat.v1
 RANDOM = np.random.default_rng(0)
@@ -147,9 +148,9 @@ def test_plateau_and_its_state_in_a_checkpoint(tmp_path):
     decisions = [plateau.update(error) for error in (0.9, 0.8, 0.8, 0.85)]
     assert decisions == [False, False, False, True] and int(plateau.divisions) == 1
     assert not plateau.update(0.81)
-    path = named.save(plateau.variables, str(tmp_path / 'plateau'))
+    path = slim_checkpoints.save(plateau.variables, str(tmp_path / 'plateau'))
     resumed = schedules.Plateau(patience=2, max_divisions=2)
-    named.load(resumed.variables, path)
+    slim_checkpoints.load(resumed.variables, path)
     assert [resumed.update(error) for error in (0.82, 0.7, 0.7, 0.7, 0.7)] == [True, False, False, False, False]
     assert int(resumed.divisions) == 2 and float(resumed.best) == pytest.approx(0.7)
 
@@ -233,17 +234,17 @@ def test_metrics_of_a_resumed_run_have_every_step_once(tmp_path):
 
 def test_specs_are_read_as_written_and_damage_is_named(tmp_path):
     folder = str(tmp_path)
-    assert models.read_spec(folder) is None
-    spec = models.Spec('alexnet', 224, ('cat', 'ä dog'), (1.5, 2.0, 3.0))
-    models.write_spec(spec, folder)
-    assert models.read_spec(folder) == spec
+    assert specs.read_spec(folder) is None
+    spec = specs.Spec('alexnet', 224, ('cat', 'ä dog'), (1.5, 2.0, 3.0))
+    specs.write_spec(spec, folder)
+    assert specs.read_spec(folder) == spec
     np.save(tmp_path / 'small.npy', np.zeros([2, 2, 3]))
     for mean, message in (('small.npy', 'has shape'), ('none.npy', 'cannot read the mean image')):
         with pytest.raises(ValueError, match=message):
-            models.load_mean(models.Spec('alexnet', 224, ('a',), mean), folder)
+            specs.load_mean(specs.Spec('alexnet', 224, ('a',), mean), folder)
     (tmp_path / 'model.json').write_text('{"model_name"')
     with pytest.raises(ValueError, match='cannot read .*model.json'):
-        models.read_spec(folder)
+        specs.read_spec(folder)
 
 
 def test_precision():

@@ -13,7 +13,7 @@ import traceback
 
 from absl import flags
 
-from alexnet_tf import command
+from alexnet_tf.console import command
 
 TOO_LARGE = 2 ** 31
 

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import data
+from alexnet_tf.data import datasets
 from tests.conftest import ROOT
 
 PHOTOGRAPHS = ROOT.parent / 'shared' / 'data' / 'imagenet_samples'
@@ -56,7 +56,7 @@ def photographs(count):
     """Encoded JPEGs: ImageNet's where they are, else of the CIFAR sample, which came along."""
     if PHOTOGRAPHS.is_dir():
         return [path.read_bytes() for path in sorted(PHOTOGRAPHS.iterdir())[:count]]
-    dataset = data.open_dataset(data.SAMPLE_DIR, 'validation')
+    dataset = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation')
     return [dataset.example(position)[0] for position in range(count)]
 
 

@@ -5,7 +5,8 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import data, records
+from alexnet_tf.data import datasets, records
+from alexnet_tf.data.batches import evaluation_batches, training_batches
 
 SIDE = 16  # of the images: the square from which crops of 14 are taken, so that nothing is resized
 SIZE = 14
@@ -69,7 +70,7 @@ def flip(path, at):
 
 def evaluated(dataset, batch_size=4):
     """The numbers (blue) and labels of the images that an evaluation sees."""
-    batches = list(data.evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE))
+    batches = list(evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     return (np.concatenate([images[:, 0, 0, 2] for images, _ in batches]).tolist(),
             np.concatenate([labels for _, labels in batches]).tolist())
@@ -77,7 +78,7 @@ def evaluated(dataset, batch_size=4):
 
 def trained(dataset, steps, *, batch_size=4, start_step=0, seed=1, num_threads=None):
     """Numbers (blue), [steps, batch_size], of the images that training sees."""
-    batches = data.training_batches(dataset, seed=seed, batch_size=batch_size, start_step=start_step, image_size=SIZE,
+    batches = training_batches(dataset, seed=seed, batch_size=batch_size, start_step=start_step, image_size=SIZE,
                                     num_threads=num_threads)
     return np.stack([images[:, 0, 0, 2] for (images, _), _ in zip(batches, range(steps))])
 
@@ -85,4 +86,4 @@ def trained(dataset, steps, *, batch_size=4, start_step=0, seed=1, num_threads=N
 def open_counting(folder, limit):
     """(Dataset, list of the lines that are logged)."""
     lines = []
-    return data.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append), lines
+    return datasets.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append), lines

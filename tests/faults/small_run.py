@@ -19,26 +19,18 @@ import time
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import (
-    checkpoints,
-    command,
-    data,
-    evaluation,
-    json_files,
-    loop,
-    optimizers,
-    run_lock,
-    schedules,
-    stopping,
-    training,
-    untrusted,
-)
-from nets import checkpoints as named
-from nets import keras_layers
+from alexnet_tf.console import command, signals
+from alexnet_tf.data import datasets
+from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.model import evaluation
+from alexnet_tf.run_folder import checkpoints, lock
+from alexnet_tf.training import loop, optimizers, schedules, training
+from nets import keras_layers, slim_checkpoints
 
 # What is called while a checkpoint is written, in this order; death comes before or after it.
 STAGES = {
-    'tensors': (named, 'save'), 'sync': (json_files, 'sync'), 'manifest': (json_files, 'write'),
+    'tensors': (slim_checkpoints, 'save'), 'sync': (json_files, 'sync'), 'manifest': (json_files, 'write'),
     'rename': (os, 'replace'), 'state': (checkpoints, '_forget_older'), 'removal': (checkpoints, '_remove'),
     'best': (checkpoints, 'save_best'), 'link': (os, 'link')}
 MEAN = (120.0, 110.0, 100.0)
@@ -107,13 +99,13 @@ def state_hash(tensors):
 def make(num_clones=1, decode_threads=1):
     """(State, train step, step -> batches, () -> evaluation.Result) of the small run."""
     strategy, _ = training.make_strategy(num_clones, num_clones > 1)
-    dataset, validation = (data.open_dataset(data.SAMPLE_DIR, split) for split in ('train', 'validation'))
+    dataset, validation = (datasets.open_dataset(datasets.SAMPLE_DIR, split) for split in ('train', 'validation'))
     with strategy.scope():
         state = training.State(network(), optimizers.make('momentum'), plateau=schedules.Plateau(2))
     step = training.make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
     eval_step = evaluation.make_eval_step([(state.model, MEAN, 32)])
-    squares = data.evaluation_batches(validation, batch_size=100, image_size=32)
-    batches = functools.partial(data.training_batches, dataset, seed=0, batch_size=8, image_size=32,
+    squares = evaluation_batches(validation, batch_size=100, image_size=32)
+    batches = functools.partial(training_batches, dataset, seed=0, batch_size=8, image_size=32,
                                 num_threads=decode_threads or None)
     return (state, step, lambda start: batches(start_step=start),
             lambda between=None: evaluation.evaluate(eval_step, squares, 100, max_num_batches=1, between=between)[0])
@@ -129,7 +121,7 @@ def schedule(state):
 
 
 def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):
-    with stopping.noted() as notice, run_lock.hold(train_dir):
+    with signals.noted() as notice, lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
         state, step, batches, validate = make(num_clones, decode_threads)
         if stall_at:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, loop, metrics, training
-from nets import checkpoints as named
+from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.training import loop, training
+from nets import slim_checkpoints
 from tests.conftest import ROOT
 from tests.faults import small_run
 
@@ -30,7 +31,7 @@ def three_checkpoints(folder):
 
 
 def content(path):
-    reader = named.read(path)
+    reader = slim_checkpoints.read(path)
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 

@@ -12,7 +12,8 @@ import sys
 
 import pytest
 
-from alexnet_tf import metrics, same_run
+from alexnet_tf.run_folder import metrics
+from alexnet_tf.training import resuming
 from tests.conftest import ROOT
 from tests.faults.test_checkpoint_faults import content
 
@@ -79,15 +80,15 @@ def test_both_networks_with_other_threads_and_resumed_on_fewer_cores(tmp_path, n
 
 def test_the_number_of_threads_is_that_of_the_run(tmp_path):
     cores = len(os.sched_getaffinity(0))
-    assert same_run.choose_threads(str(tmp_path), None) == (cores, 'one a core')
-    file = tmp_path / same_run.FLAGS_FILE
+    assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one a core')
+    file = tmp_path / resuming.FLAGS_FILE
     file.write_text(json.dumps({'intra_op_threads': cores + 1}))
-    assert same_run.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
-    assert same_run.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
-    now = dict.fromkeys(same_run.COMPARED) | {'intra_op_threads': 7}
+    assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
+    assert resuming.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
+    now = dict.fromkeys(resuming.COMPARED) | {'intra_op_threads': 7}
     with pytest.raises(ValueError, match=rf'intra_op_threads={cores + 1}, not 7.*--allow_changes=intra_op_threads'):
-        same_run.check(str(tmp_path), now, [])
+        resuming.check(str(tmp_path), now, [])
     for wrong in ('2', True, 0, 1025, 2.0, [2]):
         file.write_text(json.dumps({'intra_op_threads': wrong}))
         with pytest.raises(ValueError, match='must be a whole number from 1 to 1024'):
-            same_run.choose_threads(str(tmp_path), None)
+            resuming.choose_threads(str(tmp_path), None)

@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf import data, evaluation, inference, models
-from nets import checkpoints as named
+from alexnet_tf.data import datasets
+from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.model import evaluation, loading, specs
+from nets import slim_checkpoints
 from tests.conftest import run_python
 
 COUNT, CLASSES, SIZE = 41, 7, 32
@@ -58,8 +60,8 @@ def score(folder, batch_size, **kwargs):
     images = tf_keras.Input([SIZE, SIZE, 3])
     rows = tf_keras.layers.Lambda(lambda images: tf.gather(
         tf.constant(np.c_[LOGITS, np.arange(COUNT)]), tf.cast(tf.round(images[:, 16, 16, 0] / 6), tf.int32)))(images)
-    dataset = data.open_dataset(str(folder), 'validation')
-    batches = data.evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
+    dataset = datasets.open_dataset(str(folder), 'validation')
+    batches = evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
     step = evaluation.make_eval_step([(tf_keras.Model(images, rows[:, :-1]), np.zeros(3, np.float32), SIZE)])
     numbers = evaluation.make_eval_step([(tf_keras.Model(images, rows[:, -1:]), np.zeros(3, np.float32), SIZE)])
     result, _, labels = evaluation.evaluate(step, batches, len(dataset))
@@ -98,8 +100,9 @@ import glob, os, sys, threading, time
 how, run, records, *more = sys.argv[1:]
 import eval_image_classifier as script
 from absl import flags
-from alexnet_tf import command, inference
-from nets import checkpoints as named
+from alexnet_tf.console import command
+from alexnet_tf.model import loading
+from nets import slim_checkpoints
 
 def remove(*endings):
     for path in glob.glob(os.path.join(run, 'model.ckpt-1.*')):
@@ -133,13 +136,13 @@ class Reader:
             raise IndexError('Read less bytes than requested')  # what TensorFlow raises when it cannot go on
         return self._reader.get_tensor(name)
 
-read, build = named.read, inference.models.build
+read, build = slim_checkpoints.read, loading.models.build
 def build_and_go_on(*args, **kwargs):
     model = build(*args, **kwargs)
     go_on()
     return model
-inference.models.build = build_and_go_on
-named.read = lambda path: Reader(read(path)) if path.endswith('-1') else read(path)
+loading.models.build = build_and_go_on
+slim_checkpoints.read = lambda path: Reader(read(path)) if path.endswith('-1') else read(path)
 
 script.define_flags()
 rest = flags.FLAGS(['x', '--checkpoint_path=' + run, '--dataset_dir=' + records, *more])
@@ -156,11 +159,12 @@ command.guarded('eval_image_classifier', script.main, rest)
 def kept(tmp_path_factory):
     """A folder with one checkpoint of an untrained alexnet_v2 for the sample's classes."""
     folder = tmp_path_factory.mktemp('vanishing') / 'kept'
-    names = data.open_dataset(data.SAMPLE_DIR, 'validation').class_names
-    spec = models.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
-    models.write_spec(spec, str(folder))
-    named.save({name: 0.01 * tf.random.stateless_normal(variable.shape, [1, 2])
-                for name, variable in named.named_variables(models.build(spec)).items()}, str(folder / 'model.ckpt-1'))
+    names = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation').class_names
+    spec = specs.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
+    specs.write_spec(spec, str(folder))
+    variables = slim_checkpoints.named_variables(specs.build(spec))
+    slim_checkpoints.save({name: 0.01 * tf.random.stateless_normal(variable.shape, [1, 2])
+                           for name, variable in variables.items()}, str(folder / 'model.ckpt-1'))
     return folder
 
 
@@ -208,7 +212,7 @@ FOLLOW = '''
 import resource, sys
 import eval_image_classifier as script
 from absl import flags
-from alexnet_tf import command
+from alexnet_tf.console import command
 run, records = sys.argv[1:3]
 script.define_flags()
 rest = flags.FLAGS(['x', '--checkpoint_path=' + run, '--dataset_dir=' + records, '--wait_for_checkpoints',
@@ -226,16 +230,16 @@ command.guarded('eval_image_classifier', script.main, rest)
 
 def test_the_next_checkpoint_is_loaded_into_the_same_model_unless_the_network_is_another(kept):
     run = copy_of(kept, 'reused')
-    first = inference.load(str(run))
-    biases = named.named_variables(first.model)['alexnet_v2/fc8/biases']
+    first = loading.load(str(run))
+    biases = slim_checkpoints.named_variables(first.model)['alexnet_v2/fc8/biases']
     stored = biases.numpy()
     biases.assign(0 * biases)
-    again = inference.load(str(run), reuse=first)
+    again = loading.load(str(run), reuse=first)
     assert again.model is first.model and stored.any()
     np.testing.assert_array_equal(biases.numpy(), stored)
     (run / 'model.json').unlink()  # a link to the one in `kept`
-    models.write_spec(dataclasses.replace(first.spec, mean=(1.0, 2.0, 3.0)), str(run))
-    assert inference.load(str(run), reuse=first).model is not first.model
+    specs.write_spec(dataclasses.replace(first.spec, mean=(1.0, 2.0, 3.0)), str(run))
+    assert loading.load(str(run), reuse=first).model is not first.model
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from alexnet_tf import models
+from alexnet_tf.data import datasets
+from alexnet_tf.model import specs
 from tests.conftest import run_python
 
 NAME_ONLY = 'it only says that a folder without class names has 1000; every other name says that it has not'
@@ -129,14 +130,13 @@ def places(small_records, tmp_path_factory):
 
 def write_run(folder):
     """An untrained alexnet_v2 of ten classes, named as the sample's."""
-    from alexnet_tf import data
-    from nets import checkpoints as named
-    names = data.open_dataset(data.SAMPLE_DIR, 'validation').class_names
-    spec = models.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
-    models.write_spec(spec, str(folder))
+    from nets import slim_checkpoints
+    names = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation').class_names
+    spec = specs.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
+    specs.write_spec(spec, str(folder))
     tensors = {name: np.zeros(variable.shape, np.float32)
-               for name, variable in named.named_variables(models.build(spec)).items()}
-    named.save(tensors, str(folder / 'model.ckpt-1'))
+               for name, variable in slim_checkpoints.named_variables(specs.build(spec)).items()}
+    slim_checkpoints.save(tensors, str(folder / 'model.ckpt-1'))
 
 
 def filled(arguments, places):

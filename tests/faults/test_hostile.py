@@ -15,16 +15,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import (
-    build_tfrecords,
-    checkpoints,
-    data,
-    datasets,
-    import_weights,
-    models,
-    shard_writer,
-    untrusted,
-)
+from alexnet_tf import build_tfrecords, import_weights
+from alexnet_tf.data import datasets, shard_writer
+from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.files import untrusted
+from alexnet_tf.model import specs
+from alexnet_tf.run_folder import checkpoints
 from tests.conftest import ROOT, run_python
 from tests.test_datasets import prepare
 
@@ -62,7 +58,7 @@ PRINT_ALL_WAYS = '''
 import logging, sys
 from absl import logging as absl_logging
 logging.getLogger('tensorflow').addHandler(logging.StreamHandler(sys.stderr))
-from alexnet_tf import untrusted
+from alexnet_tf.files import untrusted
 untrusted.guard_terminal()
 text = sys.argv[1].encode().decode('unicode_escape')
 print(text, 'stdout')
@@ -88,7 +84,7 @@ def test_no_way_of_printing_gets_past():
 
 
 def test_a_terminal_without_the_letters_gets_numbers():
-    code = 'from alexnet_tf import untrusted; untrusted.guard_terminal(); print("猫 caf\\udce9")'
+    code = 'from alexnet_tf.files import untrusted; untrusted.guard_terminal(); print("猫 caf\\udce9")'
     assert run_python('-c', code, PYTHONIOENCODING='ascii').stdout == '\\u732b caf\\udce9\n'
 
 
@@ -142,7 +138,7 @@ def test_a_pickle_in_a_mean_image_does_not_run(tmp_path):
     array = np.empty(1, object)
     array[0] = Call(tmp_path / 'ran')
     np.save(tmp_path / 'mean.npy', array, allow_pickle=True)
-    spec = models.Spec('alexnet', 224, ('a',), 'mean.npy')
+    spec = specs.Spec('alexnet', 224, ('a',), 'mean.npy')
     refuse_mean(tmp_path, spec, 'cannot read the mean image')
     (tmp_path / 'mean.npy').write_bytes(pickle.dumps(array))
     refuse_mean(tmp_path, spec, 'cannot read the mean image')
@@ -153,7 +149,7 @@ def test_a_pickle_in_a_mean_image_does_not_run(tmp_path):
 
 def refuse_mean(folder, spec, message):
     with pytest.raises(ValueError, match=message):
-        models.load_mean(spec, str(folder))
+        specs.load_mean(spec, str(folder))
 
 
 @pytest.mark.parametrize('content, message', [
@@ -166,7 +162,7 @@ def test_a_mean_image_that_is_none(content, message, tmp_path):
         (tmp_path / 'mean.npy').write_bytes(content)
     else:
         np.save(tmp_path / 'mean.npy', content)
-    refuse_mean(tmp_path, models.Spec('alexnet', 224, ('a',), 'mean.npy'), message)
+    refuse_mean(tmp_path, specs.Spec('alexnet', 224, ('a',), 'mean.npy'), message)
 
 
 def test_a_features_json_cannot_have_a_module_imported(tmp_path, monkeypatch):
@@ -239,7 +235,7 @@ def test_special_files_are_refused_wherever_files_are_found(special, tmp_path):
         (folder / name).symlink_to(special)
         with pytest.raises(ValueError, match=SPECIAL):
             datasets.open_dataset(str(folder), 'train')
-            models.load_mean(models.Spec('alexnet', 224, ('a',), name), str(folder))
+            specs.load_mean(specs.Spec('alexnet', 224, ('a',), name), str(folder))
     with pytest.raises(ValueError, match=SPECIAL):
         shard_writer.read_image(str(special), None, 95)
     with pytest.raises(ValueError, match='no file and no checkpoint at'):
@@ -348,14 +344,14 @@ def test_folders_with_spaces_and_other_letters(tmp_path):
     output = tmp_path / ODD / 'records'
     info = build_tfrecords.build(str(images), str(output), num_processes=1, log=lambda line: None)
     assert info['counts'] == {'train': 3, 'validation': 3}
-    dataset = data.open_dataset(str(output), 'train')
+    dataset = datasets.open_dataset(str(output), 'train')
     assert dataset.class_names == ('chat noir', "d'Artagnan", '猫') and len(dataset) == 3
-    assert data.read_info(str(output))['mean_image'] == 'mean_image.npy'
-    assert {len(images) for images, _ in data.evaluation_batches(dataset, batch_size=2, image_size=224)} == {1, 2}
+    assert datasets.read_info(str(output))['mean_image'] == 'mean_image.npy'
+    assert {len(images) for images, _ in evaluation_batches(dataset, batch_size=2, image_size=224)} == {1, 2}
     folder = tmp_path / ODD.replace('[1]', '')  # TensorFlow takes brackets in a checkpoint's path for a pattern
-    models.write_spec(models.Spec('alexnet', 224, dataset.class_names, (1, 2, 3)), str(folder))
+    specs.write_spec(specs.Spec('alexnet', 224, dataset.class_names, (1, 2, 3)), str(folder))
     checkpoints.save(str(folder), 3, {'a/b': tf.constant(1.0)})
-    assert models.read_spec(str(folder)).class_names == dataset.class_names
+    assert specs.read_spec(str(folder)).class_names == dataset.class_names
     assert checkpoints.step_of(checkpoints.find(str(folder))) == 3
 
 

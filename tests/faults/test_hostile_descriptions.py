@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, datasets, models, weights_npz
-from nets import checkpoints as named
+from alexnet_tf.data import datasets
+from alexnet_tf.model import specs
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.weights import own_npz
+from nets import slim_checkpoints
 from tests.faults.test_hostile import INFO, write_records
 
 SPEC = {'model_name': 'alexnet_v2', 'image_size': 224, 'class_names': ['a', 'b'], 'mean': [1, 2, 3]}
@@ -53,17 +56,17 @@ def test_a_model_json_of_wrong_types_is_a_sentence(field, values, tmp_path):
         content = json.dumps(SPEC | {field: value})
         (tmp_path / 'model.json').write_text(content)
         with pytest.raises(ValueError, match=f'{field} is|unknown network|variant is|has no variants'):
-            models.build(models.read_spec(str(tmp_path)))
+            specs.build(specs.read_spec(str(tmp_path)))
         with pytest.raises(ValueError, match='not the description of a network|unknown network|variant|its mean has'):
-            spec, _, _ = weights_npz.parse({'format': np.array('alexnet_tf 1'), 'model_json': np.array(content)})
-            models.build(spec)
+            spec, _, _ = own_npz.parse({'format': np.array('alexnet_tf 1'), 'model_json': np.array(content)})
+            specs.build(spec)
 
 
 @pytest.mark.parametrize('content', [b'[' * 100_000, b'\xff\xfe{}', b'\0' * 9, b'"x"', b'9' * 5000])
 def test_json_that_is_none(content, tmp_path):
     (tmp_path / 'model.json').write_bytes(content)
     with pytest.raises(ValueError, match='cannot read .*model.json'):
-        models.read_spec(str(tmp_path))
+        specs.read_spec(str(tmp_path))
 
 
 @pytest.mark.parametrize('content, message', [
@@ -83,7 +86,7 @@ def test_a_labels_txt_from_anybody(content, message, tmp_path):
 def test_a_file_checkpoint_cannot_lead_out_of_its_folder(tmp_path):
     inside, outside = tmp_path / 'inside', tmp_path / 'outside'
     for folder in (inside, outside):
-        named.save({'scope/x': tf.constant(1.0)}, str(folder / 'model.ckpt-3'))
+        slim_checkpoints.save({'scope/x': tf.constant(1.0)}, str(folder / 'model.ckpt-3'))
     for path in (outside / 'model.ckpt-3', '../outside/model.ckpt-3'):
         (inside / 'checkpoint').write_text(f'model_checkpoint_path: "{path}"\n')
         assert checkpoints.find(str(inside)) == str(inside / 'model.ckpt-3')
@@ -94,6 +97,6 @@ def test_a_file_checkpoint_cannot_lead_out_of_its_folder(tmp_path):
 @pytest.mark.parametrize('held', [tf.constant([b'\x1b[31m', b'x']), tf.constant([1, 2], tf.int64),
                                   tf.constant([1j, 2], tf.complex64)])
 def test_a_checkpoint_that_holds_something_else_under_the_name(held, tmp_path):
-    path = named.save({'scope/x': held, 'scope/\x1b[31m': held}, str(tmp_path / 'model.ckpt-1'))
+    path = slim_checkpoints.save({'scope/x': held, 'scope/\x1b[31m': held}, str(tmp_path / 'model.ckpt-1'))
     with pytest.raises(ValueError, match='holds numbers of another kind: scope/x (string|int64|complex64)'):
-        named.load({'scope/x': tf.Variable([0.0, 0.0])}, path)
+        slim_checkpoints.load({'scope/x': tf.Variable([0.0, 0.0])}, path)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import data, image_headers, preprocessing
+from alexnet_tf.data import datasets, image_headers, preprocessing
+from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
 from tests.conftest import run_python
 from tests.faults import hostile_images, shards
 
@@ -25,7 +26,7 @@ def check_left_out(folder, images):
     shards.write(folder, images)
     bad = [number for number, image in enumerate(images) if not decodes(image)]
     dataset, lines = shards.open_counting(folder, len(images))
-    batches = list(data.evaluation_batches(dataset, batch_size=8, image_size=shards.SIZE))
+    batches = list(evaluation_batches(dataset, batch_size=8, image_size=shards.SIZE))
     expected = [preprocessing.evaluation_image(image, size=shards.SIZE)
                 for number, image in enumerate(images) if number not in bad]
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]), expected)
@@ -43,7 +44,7 @@ def test_a_photograph_cut_off_at_twenty_points(tmp_path):
     points = np.linspace(3, len(photograph) - 1, 20).astype(int)
     images = [photograph[:point] for point in points] + hostile_images.photographs(4)
     assert 18 <= check_left_out(tmp_path, images) <= 20  # without its last byte alone it can be read
-    dataset = data.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     with pytest.raises(ValueError, match='train-00000-of-00003, record 0: the image cannot be decoded'):
         shards.evaluated(dataset)
 
@@ -58,13 +59,13 @@ def test_a_cut_off_image_that_serves_for_some_crops(tmp_path):
 
     def see(steps, **kwargs):
         dataset, lines = shards.open_counting(tmp_path, 2)
-        batches = data.training_batches(dataset, seed=3, batch_size=5, image_size=56, resize_side_max=200, **kwargs)
+        batches = training_batches(dataset, seed=3, batch_size=5, image_size=56, resize_side_max=200, **kwargs)
         return np.stack([images for (images, _), _ in zip(batches, range(steps))]), dataset, lines
     seen, dataset, lines = see(24)
     assert sorted(position for position in range(6) if position in dataset.bad) == [2, 3] and len(lines) == 2
     encoded = [dataset.example(position)[0] for position in range(6)]
     whole_crops = 0
-    for number, position in enumerate(data.positions(3, 0, 24 * 5, 6).tolist()):
+    for number, position in enumerate(positions(3, 0, 24 * 5, 6).tolist()):
         seed = tf.constant([3, number], tf.int64)
         while True:
             try:
@@ -114,7 +115,8 @@ import sys
 from pathlib import Path
 import numpy as np
 import tensorflow as tf
-from alexnet_tf import data, preprocessing
+from alexnet_tf.data.batches import training_batches, evaluation_batches, positions
+from alexnet_tf.data import preprocessing
 from tests.faults import hostile_images, shards
 count = int(sys.argv[2])
 random = np.random.default_rng(count)
@@ -128,7 +130,7 @@ for image in images:
     except tf.errors.InvalidArgumentError:
         alone.append(None)
 dataset, lines = shards.open_counting(sys.argv[1], count)
-batches = list(data.evaluation_batches(dataset, batch_size=100, image_size=56))
+batches = list(evaluation_batches(dataset, batch_size=100, image_size=56))
 seen = np.concatenate([images for images, _ in batches])
 np.testing.assert_array_equal(seen, [image for image in alone if image is not None])
 assert [number for number in range(count) if number in dataset.bad] == [n for n in range(count) if alone[n] is None]
@@ -167,8 +169,8 @@ def test_formats_that_are_read_whatever_the_files_name(tmp_path, height, width):
     smooth = tf.image.resize(np.random.default_rng(0).uniform(0, 255, [3, 4, 3]), [height, width], 'bicubic')
     pixels = np.clip(smooth, 0, 255).astype(np.uint8)
     encoded = formats(pixels)
-    dataset = data.open_dataset(str(shards.write(tmp_path, list(encoded.values()))), 'train')
-    (images, _), = data.evaluation_batches(dataset, batch_size=len(encoded), image_size=28)
+    dataset = datasets.open_dataset(str(shards.write(tmp_path, list(encoded.values()))), 'train')
+    (images, _), = evaluation_batches(dataset, batch_size=len(encoded), image_size=28)
     for kind, image in zip(encoded, images.numpy()):
         grey = np.repeat(pixels @ [[0.299], [0.587], [0.114]], 3, axis=2)
         expected = preprocessing.resized_square(tf.cast(grey if kind == 'grayscale' else pixels, tf.uint8), 32)
@@ -197,7 +199,7 @@ def test_other_formats_and_beginnings_are_errors_that_name_the_record(tmp_path):
     for kind, position in zip(kinds, range(0, len(images), 2)):
         named = f'{dataset.index.where(position)}: the image cannot be decoded ('
         assert sum(named in line for line in lines) == 1, kind
-    refused = data.open_dataset(str(tmp_path), 'train')
+    refused = datasets.open_dataset(str(tmp_path), 'train')
     with pytest.raises(ValueError, match=r'of-00003, record 0: .* decoded \(it is no JPEG, PNG or GIF\). Take it'):
         shards.evaluated(refused)
 
@@ -205,7 +207,7 @@ def test_other_formats_and_beginnings_are_errors_that_name_the_record(tmp_path):
 def test_an_empty_image_names_the_record(tmp_path):
     shards.write(tmp_path, [shards.picture(0), b'', shards.picture(2), shards.picture(3)])
     with pytest.raises(ValueError, match="train-00000-of-00003, record 1: no image under 'image/encoded'"):
-        data.open_dataset(str(tmp_path), 'train')
+        datasets.open_dataset(str(tmp_path), 'train')
     dataset, _ = shards.open_counting(tmp_path, 1)
     assert shards.evaluated(dataset)[0] == [0, 2, 3] and len(dataset.bad) == 1
 
@@ -218,7 +220,11 @@ import resource, sys, types
 from pathlib import Path
 import numpy as np
 import tensorflow as tf
-from alexnet_tf import data, export, image_headers, preprocessing, shard_writer
+from alexnet_tf.data.batches import training_batches, evaluation_batches, positions
+from alexnet_tf import export
+from alexnet_tf.data import image_headers
+from alexnet_tf.data import preprocessing
+from alexnet_tf.data import shard_writer
 from tests.faults import hostile_images, shards
 folder = Path(sys.argv[1])
 bombs = sorted(folder.glob('*.bomb'))
@@ -233,13 +239,13 @@ serve = tf.saved_model.load(str(folder / 'saved')).signatures['serve_bytes']
 
 def batches(dataset, training):
     if training:
-        return zip(data.training_batches(dataset, seed=0, batch_size=3, image_size=56, num_threads=2), range(3))
-    return data.evaluation_batches(dataset, batch_size=3, image_size=56, num_threads=2)
+        return zip(training_batches(dataset, seed=0, batch_size=3, image_size=56, num_threads=2), range(3))
+    return evaluation_batches(dataset, batch_size=3, image_size=56, num_threads=2)
 
 def paths(images, name):
     """Every way that an image takes into the program."""
     shards.write(folder / name, images)
-    dataset = data.open_dataset(str(folder / name), 'train')
+    dataset = datasets.open_dataset(str(folder / name), 'train')
     yield 'training', lambda: list(batches(dataset, True))
     yield 'evaluation', lambda: list(batches(dataset, False))
     (folder / 'image').write_bytes(images[0])

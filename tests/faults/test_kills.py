@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from alexnet_tf import checkpoints, metrics
+from alexnet_tf.run_folder import checkpoints, metrics
 from tests.conftest import ROOT
 
 STEPS = 40

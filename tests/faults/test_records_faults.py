@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from alexnet_tf import data, datasets, records
+from alexnet_tf.data import datasets, records
+from alexnet_tf.data.batches import positions
 from tests.conftest import run_python
 from tests.faults import shards
 
@@ -90,7 +91,7 @@ def test_by_default_damage_is_refused_with_file_and_byte(folder, fault):
     damage, _, _, message = FAULTS[fault]
     damage(folder)
     with pytest.raises(ValueError, match=message):
-        data.open_dataset(str(folder), 'train')
+        datasets.open_dataset(str(folder), 'train')
 
 
 @pytest.mark.parametrize('fault', FAULTS)
@@ -110,7 +111,7 @@ def test_as_many_are_left_out_as_were_damaged_and_one_more_is_refused(folder, fa
     if injected > 1:
         limit = f'--max_bad_records={injected - 1} allows'
         with pytest.raises(ValueError, match=f'(bad record number {injected}|damaged); {limit}'):
-            data.open_dataset(str(folder), 'train', max_bad_records=injected - 1, log=lines.append)
+            datasets.open_dataset(str(folder), 'train', max_bad_records=injected - 1, log=lines.append)
 
 
 @pytest.mark.parametrize('fault', ['flipped data', 'flipped length'])
@@ -118,7 +119,7 @@ def test_in_training_the_next_good_record_takes_a_bad_ones_place(folder, fault):
     damage, lost, injected, _ = FAULTS[fault]
     damage(folder)
     dataset, _ = shards.open_counting(folder, injected)
-    expected = data.positions(1, 0, 10 * COUNT, COUNT)
+    expected = positions(1, 0, 10 * COUNT, COUNT)
     while np.isin(expected, lost).any():  # 3 and 4 are neighbours; 23's next is 0, which is bad too
         expected = np.where(np.isin(expected, lost), (expected + 1) % COUNT, expected)
     numbers = shards.trained(dataset, 60)
@@ -205,7 +206,7 @@ def test_a_record_of_a_gigabyte_is_refused_before_it_is_read(folder, monkeypatch
     monkeypatch.setattr(records.os, 'pread', lambda file, length, at: asked.append(length) or pread(file, length, at))
     message = f'train-00001-of-00003, record 8 .byte {at + 12}. has {size} bytes; at most {records.MAX_BYTES} are read'
     with pytest.raises(ValueError, match=message):
-        data.open_dataset(str(folder), 'train')
+        datasets.open_dataset(str(folder), 'train')
     dataset, lines = shards.open_counting(folder, 1)
     assert shards.evaluated(dataset)[0] == list(range(COUNT)) and len(dataset.bad) == len(lines) == 1
     assert 0 < max(asked) < 1 << 20
@@ -218,10 +219,10 @@ def test_a_record_of_a_gigabyte_is_refused_before_it_is_read(folder, monkeypatch
 def test_a_missing_shard_is_refused_whatever_is_allowed(folder, limit):
     shards.shard(folder, 1).unlink()
     with pytest.raises(ValueError, match='lacks 1 of 3 shards: train-00001-of-00003'):
-        data.open_dataset(str(folder), 'train', max_bad_records=limit)
+        datasets.open_dataset(str(folder), 'train', max_bad_records=limit)
     shards.shard(folder, 1).mkdir()
     with pytest.raises(ValueError, match='train-00001-of-00003. is a device, a pipe or a folder'):
-        data.open_dataset(str(folder), 'train', max_bad_records=limit)
+        datasets.open_dataset(str(folder), 'train', max_bad_records=limit)
 
 
 @pytest.mark.parametrize('limit', [0, 1000])
@@ -237,14 +238,14 @@ def test_an_exchanged_shard_is_named(tmp_path, exchange, limit):
     message = (r'train-00001-of-00003 is another shard than the dataset_info.json of .* describes: \d records and \d+ '
                r'bytes, there 8 and \d+. It was exchanged')
     with pytest.raises(ValueError, match=message):
-        data.open_dataset(str(folder), 'train', max_bad_records=limit)
+        datasets.open_dataset(str(folder), 'train', max_bad_records=limit)
 
 
 def test_a_folder_described_without_its_shards_is_read_as_before(folder):
     info = json.loads((folder / 'dataset_info.json').read_text())
     del info['shards']
     (folder / 'dataset_info.json').write_text(json.dumps(info))
-    assert len(data.open_dataset(str(folder), 'train')) == COUNT
+    assert len(datasets.open_dataset(str(folder), 'train')) == COUNT
 
 
 # The scripts ------------------------------------------------------------------------------------------------

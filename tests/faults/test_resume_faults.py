@@ -10,7 +10,12 @@ import pytest
 import tensorflow as tf
 
 import train_image_classifier
-from alexnet_tf import checkpoints, data, inference, json_files, loop, metrics, models, same_run, stopping, training
+from alexnet_tf.console import signals
+from alexnet_tf.data import datasets
+from alexnet_tf.files import json_files
+from alexnet_tf.model import loading, specs
+from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.training import loop, resuming, training
 from tests.conftest import messages_of, run_python
 from tests.faults import shards, small_run
 from tests.faults.test_checkpoint_faults import content, three_checkpoints
@@ -18,13 +23,13 @@ from tests.faults.test_checkpoint_faults import content, three_checkpoints
 
 def interrupted_validation(folder):
     """Trains ten steps; a signal comes during the validation, so that model.ckpt-10 knows nothing of it."""
-    notice = stopping.Notice()
+    notice = signals.Notice()
     state, step, batches, validate = small_run.make()
 
     def signalled():
         notice.number = 15
         notice.check()
-    with pytest.raises(stopping.Stopped, match='at step 10, which is saved'):
+    with pytest.raises(signals.Stopped, match='at step 10, which is saved'):
         loop.train(state, step, batches, train_dir=str(folder), schedule=small_run.schedule(state),
                    pace=small_run.pace(20, save_secs=1000), validate=signalled, notice=notice, log=lambda _: None)
 
@@ -111,23 +116,23 @@ def test_a_training_set_in_another_order_is_another(tmp_path):
     kinds = []
     for name, images in (('one', pictures), ('two', pictures[::-1])):
         shards.write(tmp_path / name, images)
-        kinds.append(same_run.describe(data.open_dataset(str(tmp_path / name), 'train')))
+        kinds.append(resuming.describe(datasets.open_dataset(str(tmp_path / name), 'train')))
     assert kinds[0] != kinds[1] and kinds[0].startswith('30 records of ')
 
 
 def test_flags_that_may_change_are_named_and_a_missing_description_too(tmp_path):
-    now, lines = dict.fromkeys(same_run.COMPARED, 1) | {'learning_rate': 0.5, 'train_dir': 'b'}, []
-    same_run.check(str(tmp_path), now, [], lines.append)
+    now, lines = dict.fromkeys(resuming.COMPARED, 1) | {'learning_rate': 0.5, 'train_dir': 'b'}, []
+    resuming.check(str(tmp_path), now, [], lines.append)
     assert len(lines) == 1 and 'flags.json: whether the run was begun with the same flags cannot be known' in lines[0]
     (tmp_path / 'flags.json').write_text(json.dumps(now | {'learning_rate': 0.01, 'momentum': 0.9, 'train_dir': 'a'}))
-    same_run.check(str(tmp_path), now, ['momentum'], lines.append)
+    resuming.check(str(tmp_path), now, ['momentum'], lines.append)
     assert re.fullmatch(r'Other than before: --momentum=1 \(was 0.9\), --learning_rate=0.5 \(was 0.01\)\.', lines[1])
     with pytest.raises(ValueError, match='--momentum=0.9, not 1; .*--allow_changes=momentum'):
-        same_run.check(str(tmp_path), now, [], lines.append)
+        resuming.check(str(tmp_path), now, [], lines.append)
     # What says how a run begins stays as it was.
     begun = now | {'hidden_bias': 0.1, 'checkpoint_path': 'other/run'}
     (tmp_path / 'flags.json').write_text(json.dumps(begun))
-    assert same_run.check(str(tmp_path), now | {'hidden_bias': 1.0, 'checkpoint_path': None}, [], lines.append) == begun
+    assert resuming.check(str(tmp_path), now | {'hidden_bias': 1.0, 'checkpoint_path': None}, [], lines.append) == begun
     assert lines[2:] == ['--hidden_bias=1.0 has no effect now: the run was begun with 0.1.']
 
 
@@ -135,7 +140,7 @@ def test_flags_that_may_change_are_named_and_a_missing_description_too(tmp_path)
 def test_only_a_resumed_run_keeps_the_mean_image_of_its_folder(tmp_path, monkeypatch, resumed):
     """A new one takes that of its data, not what an earlier try left there, of other data or cut off by a full disk."""
     run, records = tmp_path / 'run', tmp_path / 'records'
-    spec = models.Spec('alexnet', 224, ('a', 'b'), 'mean_image.npy')
+    spec = specs.Spec('alexnet', 224, ('a', 'b'), 'mean_image.npy')
     for folder, grey in ((run, 7), (records, 8)):
         folder.mkdir()
         np.save(folder / 'mean_image.npy', np.full([256, 256, 3], grey, np.float32))
@@ -144,8 +149,8 @@ def test_only_a_resumed_run_keeps_the_mean_image_of_its_folder(tmp_path, monkeyp
         spec, types.SimpleNamespace(folder=str(records)), {'seed': 0}, resumed)
     assert np.unique(mean).tolist() == [7 if resumed else 8]
     for folder in (run, run / 'best'):
-        assert (models.load_mean(spec, str(folder)) == mean).all() and models.read_spec(str(folder)) == spec
-    assert same_run.check(str(run), {'seed': 0}, [], pytest.fail) == {'seed': 0}
+        assert (specs.load_mean(spec, str(folder)) == mean).all() and specs.read_spec(str(folder)) == spec
+    assert resuming.check(str(run), {'seed': 0}, [], pytest.fail) == {'seed': 0}
 
 
 def test_a_later_best_checkpoint_stays_in_best(tmp_path):
@@ -197,9 +202,9 @@ def test_devices_and_pipes_in_a_training_folder_are_refused(tmp_path, special, n
 def test_a_description_of_more_classes_than_weights_takes_no_memory(tmp_path):
     checkpoints.save(str(tmp_path), 1, {'alexnet_v2/fc8/biases': tf.zeros([10])})
     names = tuple(map(str, range(10 ** 6)))
-    models.write_spec(models.Spec('alexnet_v2', 224, names, (1.0, 2.0, 3.0)), str(tmp_path))
+    specs.write_spec(specs.Spec('alexnet_v2', 224, names, (1.0, 2.0, 3.0)), str(tmp_path))
     with pytest.raises(ValueError, match=r'names 1000000 classes, but its alexnet_v2/fc8/biases has the shape \[10\]'):
-        inference.load(str(tmp_path))
+        loading.load(str(tmp_path))
 
 
 def test_following_goes_on_after_a_damaged_checkpoint(tmp_path):
@@ -222,7 +227,7 @@ def test_a_new_run_does_not_replace_the_best_of_an_old_one(tmp_path):
     with pytest.raises(ValueError, match='has no checkpoint, but .*best has one, which a new run would replace'):
         training.restore(small_run.make()[0], str(tmp_path))
     with pytest.raises(ValueError, match='no checkpoint at --checkpoint_path=.*; .*best has one'):
-        inference.load(str(tmp_path))
+        loading.load(str(tmp_path))
 
 
 def test_variables_that_are_neither_loaded_nor_trained_are_refused(tmp_path):
@@ -256,8 +261,8 @@ def test_records_that_a_shard_should_have_count_as_bad(tmp_path):
     path = shards.shard(tmp_path, 1)
     path.write_bytes(path.read_bytes()[:shards.places(path)[4][0] + 5])  # the fifth of ten is cut off, five are gone
     with pytest.raises(ValueError, match='lacks 5 records, besides .* damaged; --max_bad_records=4 allows no more'):
-        data.open_dataset(str(tmp_path), 'train', max_bad_records=4, log=lambda _: None)
+        datasets.open_dataset(str(tmp_path), 'train', max_bad_records=4, log=lambda _: None)
     lines = []
-    dataset = data.open_dataset(str(tmp_path), 'train', max_bad_records=6, log=lines.append)
+    dataset = datasets.open_dataset(str(tmp_path), 'train', max_bad_records=6, log=lines.append)
     dataset.report_bad(lines.append)
     assert len(dataset.bad) == 6 and f'of {tmp_path}: 6 of 30 (--max_bad_records=6)' in lines[-1]

@@ -4,7 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from alexnet_tf import data, records
+from alexnet_tf.data import datasets, records
+from alexnet_tf.data.batches import evaluation_batches, training_batches
 from tests.faults import shards
 
 COUNT = 60
@@ -17,7 +18,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize('seconds', [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_stall_changes_nothing_but_the_time(folder, monkeypatch, seconds):
-    dataset = data.open_dataset(str(folder), 'train')
+    dataset = datasets.open_dataset(str(folder), 'train')
     expected = shards.trained(dataset, 20)
     reads, pread = [], records.os.pread
 
@@ -36,8 +37,8 @@ def test_a_stall_changes_nothing_but_the_time(folder, monkeypatch, seconds):
 @pytest.mark.parametrize('training', [True, False])
 def test_a_shard_that_vanishes_is_named_within_a_minute(folder, training, limit):
     dataset, lines = shards.open_counting(folder, limit)
-    batches = iter(data.training_batches(dataset, seed=0, batch_size=1, image_size=shards.SIZE) if training else
-                   data.evaluation_batches(dataset, batch_size=1, image_size=shards.SIZE))
+    batches = iter(training_batches(dataset, seed=0, batch_size=1, image_size=shards.SIZE) if training else
+                   evaluation_batches(dataset, batch_size=1, image_size=shards.SIZE))
     next(batches)
     shards.shard(folder, 2).unlink()
     began, come = time.monotonic(), 1

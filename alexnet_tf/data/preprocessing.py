@@ -7,7 +7,7 @@ The paper's section 2 and 4.1; alternatives as in the original 2012 program are 
 """
 import tensorflow as tf
 
-from alexnet_tf import image_headers
+from alexnet_tf.data import image_headers
 
 # ImageNet's, for folders without statistics of their own, 0..255: mean and standard deviations from the
 # authors' own metadata (deviations along the axes below), axes as columns as commonly published.

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import tf_keras
 
-from alexnet_tf import json_files, preprocessing, untrusted
+from alexnet_tf.data import preprocessing
+from alexnet_tf.files import json_files, untrusted
 from nets import alexnet, nets_factory, rows
 
 MODEL_FILE = 'model.json'

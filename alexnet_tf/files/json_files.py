@@ -3,7 +3,7 @@ import contextlib
 import json
 import os
 
-from alexnet_tf import untrusted
+from alexnet_tf.files import untrusted
 
 
 def write(path, content):

@@ -8,10 +8,11 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, stopping
-from alexnet_tf.metrics import MetricsLog
-from alexnet_tf.progress import duration
-from nets import checkpoints as named
+from alexnet_tf.console import signals
+from alexnet_tf.console.progress import duration
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.run_folder.metrics import MetricsLog
+from nets import slim_checkpoints
 
 
 class NotFinite(ValueError):
@@ -44,7 +45,7 @@ def train(state, train_step, make_batches, *, train_dir, schedule, pace, validat
       make_batches: step -> iterable of (images, labels), beginning with that batch.
       schedule: step -> schedules.Settings.
       validate: () -> evaluation.Result; or None.
-      notice: a stopping.Notice; after a signal the run is saved and stopping.Stopped raised.
+      notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
 
     Returns: the last evaluation.Result, or None.
 
@@ -53,7 +54,7 @@ def train(state, train_step, make_batches, *, train_dir, schedule, pace, validat
     rollbacks = 0
     while True:
         run = _Run(state, train_step, train_dir=train_dir, schedule=schedule, pace=pace, validate=validate,
-                   notice=notice or stopping.Notice(), log=log)
+                   notice=notice or signals.Notice(), log=log)
         try:
             return run.go(make_batches)
         except NotFinite as error:
@@ -65,7 +66,7 @@ def train(state, train_step, make_batches, *, train_dir, schedule, pace, validat
                     f'{error} No checkpoint holds it; {"the last is " + last if last else "there is none yet"}. Lower '
                     '--learning_rate (a tenth, when fine-tuning) or use --warmup_epochs'
                     + (f'; it came again after {rollbacks - 1} rollbacks.' if rollbacks > 1 else '.')) from None
-            named.load(state.tensors(), last)
+            slim_checkpoints.load(state.tensors(), last)
             log(f'{error} Back to {last} (rollback {rollbacks} of --max_rollbacks={pace.max_rollbacks}).')
         finally:
             run.close()
@@ -146,7 +147,7 @@ class _Run:
         self._restart_clock()
         if self._validation_is_due() and int(self.state.validated.numpy()) < self.step:
             self._validate_and_save()  # a signal came during it
-        batches = stopping.interruptible(make_batches(self.step), self._stop_if_asked) if (
+        batches = signals.interruptible(make_batches(self.step), self._stop_if_asked) if (
             self.step < pace.max_steps) else None
         self._stop_if_asked()
         self._restart_clock()
@@ -194,7 +195,7 @@ class _Run:
         self._check_finite()
         try:
             self.result = self.validate()
-        except stopping.Stopped:
+        except signals.Stopped:
             self._save_and_stop()
         if not math.isfinite(self.result.loss):
             raise NotFinite(f'The validation loss is {self.result.loss} at step {self.step}.')
@@ -214,9 +215,9 @@ class _Run:
         self._finish_saving()
         try:
             self.notice.check()
-        except stopping.Stopped as stopped:
+        except signals.Stopped as stopped:
             where = 'before the first step' if self.step == 0 else f'at step {self.step}, which is saved'
-            raise stopping.Stopped(stopped.number, f'{stopped} {where}; the same command goes on from there.') from None
+            raise signals.Stopped(stopped.number, f'{stopped} {where}; the same command goes on from there.') from None
 
     def _save(self, best=False):
         self._check_finite()

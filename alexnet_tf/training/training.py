@@ -8,9 +8,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import checkpoints, models, preprocessing
-from nets import checkpoints as named
-from nets import normalization, ops
+from alexnet_tf.data import preprocessing
+from alexnet_tf.model import specs
+from alexnet_tf.run_folder import checkpoints
+from nets import normalization, ops, slim_checkpoints
 
 
 class State:
@@ -23,12 +24,13 @@ class State:
 
     def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None, own_rates=False):
         self.model, self.optimizer = model, optimizer
-        self.weights = named.named_variables(model)
+        self.weights = slim_checkpoints.named_variables(model)
         names = {variable.ref(): name for name, whole in self.weights.items()
                  for variable in getattr(whole, 'parts', [whole])}
         self.trainable = [
             variable for variable in model.trainable_variables
-            if not trainable_scopes or any(named.in_scope(names[variable.ref()], scope) for scope in trainable_scopes)]
+            if not trainable_scopes or any(
+                slim_checkpoints.in_scope(names[variable.ref()], scope) for scope in trainable_scopes)]
         self.trainable_names = ['/'.join(names[variable.ref()].split('/')[-2:]) for variable in self.trainable]
         _check_scopes('trainable_scopes', trainable_scopes, self.weights)
         optimizer.build(self.trainable)
@@ -55,7 +57,7 @@ class State:
 
     def learned(self):
         """{name in the checkpoint: variable} of weights and optimizer, which must be finite."""
-        return self.weights | named.joined({f'optimizer/{variable.name.split(":")[0]}': variable
+        return self.weights | slim_checkpoints.joined({f'optimizer/{variable.name.split(":")[0]}': variable
                                             for variable in self.optimizer.variables})
 
     def tensors(self):
@@ -70,7 +72,7 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
     """Decides what the run starts from, and loads it.
 
     Args:
-      spec: the models.Spec of the run; a warm start from a network that computes otherwise is refused.
+      spec: the specs.Spec of the run; a warm start from a network that computes otherwise is refused.
 
     Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
     """
@@ -79,7 +81,7 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
     latest = checkpoints.find_intact(train_dir, log)
     if latest:
         _check_names(state.tensors(), latest)
-        named.load(state.tensors(), latest)
+        slim_checkpoints.load(state.tensors(), latest)
         log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
                                          'has a checkpoint.' if checkpoint_path else '.'))
         return int(state.step.numpy())
@@ -93,8 +95,8 @@ def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes
         if not source:
             raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; give a file such as '
                              'model.ckpt-1000 or a folder that has one.')
-        _check_same_network(spec, models.read_spec(os.path.dirname(os.path.abspath(source))), source)
-        loaded, left = named.load(state.weights, source, exclude_scopes=exclude_scopes,
+        _check_same_network(spec, specs.read_spec(os.path.dirname(os.path.abspath(source))), source)
+        loaded, left = slim_checkpoints.load(state.weights, source, exclude_scopes=exclude_scopes,
                                   ignore_missing=ignore_missing)
         _check_trained(state, left)
         log(f'Warm start: {len(loaded)} variables from {source}'
@@ -118,7 +120,7 @@ def _check_trained(state, names):
 def _check_scopes(flag, scopes, weights):
     """Refuses scopes that name no variable: they would have no effect."""
     for scope in scopes:
-        if not any(named.in_scope(name, scope) for name in weights):
+        if not any(slim_checkpoints.in_scope(name, scope) for name in weights):
             raise ValueError(f'--{flag} has {scope!r}, which fits no variable; there are {", ".join(sorted(weights))}.')
 
 
@@ -134,7 +136,7 @@ def _check_same_network(spec, known, source):
 
 
 def _check_names(tensors, checkpoint):
-    there = set(named.read(checkpoint).get_variable_to_shape_map())
+    there = set(slim_checkpoints.read(checkpoint).get_variable_to_shape_map())
     differing = sorted(there ^ set(tensors))
     if differing:
         raise ValueError(f'{checkpoint} was written by a run with another network, optimizer, schedule (plateau) or '

@@ -4,8 +4,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import preprocessing, stopping
-from alexnet_tf.progress import Progress
+from alexnet_tf.console import signals
+from alexnet_tf.console.progress import Progress
+from alexnet_tf.data import preprocessing
 from nets import normalization
 
 
@@ -73,7 +74,7 @@ def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None
     loss = 0.0
     kept, all_labels = [], []
     progress = Progress(num_examples, 'images', log) if log else None
-    for number, (images, labels) in enumerate(stopping.interruptible(batches, between) if between else batches):
+    for number, (images, labels) in enumerate(signals.interruptible(batches, between) if between else batches):
         if number == max_num_batches:
             break
         if between:

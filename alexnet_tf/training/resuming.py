@@ -1,7 +1,10 @@
 """A resumed run goes on with what it was begun with: what `flags.json` of a training folder is compared with."""
 import os
 
-from alexnet_tf import data, json_files, optimizers, records
+from alexnet_tf.data import records
+from alexnet_tf.data.batches import MAX_THREADS
+from alexnet_tf.files import json_files
+from alexnet_tf.training import optimizers
 
 FLAGS_FILE = 'flags.json'
 # A run that is allowed another batch size counts epochs as if all its steps had had it.
@@ -45,10 +48,10 @@ def choose_threads(train_dir, given):
     if before is None:
         on_linux = hasattr(os, 'sched_getaffinity')
         cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
-        return min(data.MAX_THREADS, cores or 1), 'one a core'
-    if type(before) is not int or not 1 <= before <= data.MAX_THREADS:
+        return min(MAX_THREADS, cores or 1), 'one a core'
+    if type(before) is not int or not 1 <= before <= MAX_THREADS:
         raise ValueError(f'{os.path.join(train_dir, FLAGS_FILE)} has intra_op_threads {before!r}; it must be a whole '
-                         f'number from 1 to {data.MAX_THREADS}. Say it with --intra_op_threads.')
+                         f'number from 1 to {MAX_THREADS}. Say it with --intra_op_threads.')
     return before, 'as the run was begun'
 
 

@@ -5,17 +5,19 @@ import os
 import numpy as np
 import tf_keras
 
-from alexnet_tf import checkpoints, models, preprocessing, untrusted
-from alexnet_tf.datasets import BACKGROUND
-from nets import alexnet, nets_factory
-from nets import checkpoints as named
+from alexnet_tf.data import preprocessing
+from alexnet_tf.data.datasets import BACKGROUND
+from alexnet_tf.files import untrusted
+from alexnet_tf.model import specs
+from alexnet_tf.run_folder import checkpoints
+from nets import alexnet, nets_factory, slim_checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
     """A model with trained weights. mean: float32 [3] or [side, side, 3]."""
     model: tf_keras.Model
-    spec: models.Spec
+    spec: specs.Spec
     mean: np.ndarray
     checkpoint: str
     step: int
@@ -50,14 +52,14 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
             '; train one with train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder')
         raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}{there}.')
     folder = os.path.dirname(os.path.abspath(checkpoint))
-    spec = models.read_spec(folder)
+    spec = specs.read_spec(folder)
     if spec and model_name not in (None, spec.model_name):
         raise ValueError(f'--model_name={model_name}, but {checkpoint} is of {spec.model_name} by its '
-                         f'{models.MODEL_FILE}; leave the flag out.')
+                         f'{specs.MODEL_FILE}; leave the flag out.')
     if not spec:
         spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant)
     _check_classes(spec, checkpoint)
-    mean = models.load_mean(spec, folder)
+    mean = specs.load_mean(spec, folder)
     if image_size and image_size != spec.image_size:
         if mean.ndim == 3:
             raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
@@ -66,25 +68,25 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
     same = reuse and reuse.spec == spec and np.array_equal(reuse.mean, mean)
     # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
     dtype = 'bfloat16' if dtype == 'mixed_bfloat16' else dtype
-    model = reuse.model if same else models.build(spec, dtype=dtype)
-    named.load_slim_checkpoint(model, checkpoint)
+    model = reuse.model if same else specs.build(spec, dtype=dtype)
+    slim_checkpoints.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 
 
 def _check_classes(spec, checkpoint):
     """Refuses a description of other size than the weights, before a network of that size is made."""
     name = f'{spec.model_name}/fc8/biases'
-    shape = named.read(checkpoint).get_variable_to_shape_map().get(name)
+    shape = slim_checkpoints.read(checkpoint).get_variable_to_shape_map().get(name)
     if shape != [spec.num_classes]:
-        raise ValueError(f'{models.MODEL_FILE} beside {checkpoint} names {spec.num_classes} classes, but its {name} '
+        raise ValueError(f'{specs.MODEL_FILE} beside {checkpoint} names {spec.num_classes} classes, but its {name} '
                          f'{"is missing" if shape is None else f"has the shape {shape}"}; they do not belong together.')
 
 
 def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     if not model_name:
-        raise ValueError(f'there is no {models.MODEL_FILE} beside {checkpoint}; say which network it is of with '
+        raise ValueError(f'there is no {specs.MODEL_FILE} beside {checkpoint}; say which network it is of with '
                          f'--model_name ({", ".join(sorted(nets_factory.networks_map))}).')
-    shapes = named.read(checkpoint).get_variable_to_shape_map()
+    shapes = slim_checkpoints.read(checkpoint).get_variable_to_shape_map()
     biases = f'{model_name}/fc8/biases'
     if biases not in shapes:
         raise ValueError(f'{checkpoint} has no variable {biases}; is it of {model_name}?')
@@ -95,7 +97,7 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
         names = tuple(map(str, range(classes)))
     mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
     size = alexnet.IMAGE_SIZES[variant]
-    print(f'No {models.MODEL_FILE} beside {checkpoint}: assumed are the variant {variant}, {size} pixels, mean RGB '
+    print(f'No {specs.MODEL_FILE} beside {checkpoint}: assumed are the variant {variant}, {size} pixels, mean RGB '
           f'{mean} and the {classes} classes {untrusted.printable(", ".join(names[:3]))} …')
-    return models.Spec(model_name, size, names, mean, 0 if names[0] == BACKGROUND else None, variant,
+    return specs.Spec(model_name, size, names, mean, 0 if names[0] == BACKGROUND else None, variant,
                        0.5 if alexnet.has_unscaled_dropout(variant) else None)

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import json_files, untrusted
+from alexnet_tf.files import json_files, untrusted
 
 METRICS_FILE = 'metrics.jsonl'
 

@@ -23,8 +23,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import models, preprocessing
-from nets import checkpoints as named
+from alexnet_tf.data import preprocessing
+from alexnet_tf.model import specs
+from nets import slim_checkpoints
 
 FORMAT = 'alexnet_tf 1'
 MEAN_IMAGE_FILE = 'mean_image.npy'  # its name beside a model.json that is made of such a file
@@ -36,7 +37,7 @@ def write(loaded, path):
     Raises: ValueError when it can't be written.
     """
     arrays = {name: tf.convert_to_tensor(variable, tf.float32).numpy()
-              for name, variable in sorted(named.named_variables(loaded.model).items())}
+              for name, variable in sorted(slim_checkpoints.named_variables(loaded.model).items())}
     arrays |= {'format': np.array(FORMAT), 'model_json': np.array(json.dumps(dataclasses.asdict(loaded.spec)))}
     if isinstance(loaded.spec.mean, str):
         arrays['mean_image'] = np.asarray(loaded.mean, np.float32)
@@ -62,7 +63,7 @@ def parse(arrays):
         fields = json.loads(stored)
         if not isinstance(fields, dict):
             raise ValueError(f'it holds a {type(fields).__name__}, not an object {{…}}')
-        spec = models.spec_of(fields | {'mean': MEAN_IMAGE_FILE} if isinstance(fields.get('mean'), str) else fields,
+        spec = specs.spec_of(fields | {'mean': MEAN_IMAGE_FILE} if isinstance(fields.get('mean'), str) else fields,
                               'model_json')
     except (ValueError, RecursionError) as error:
         raise ValueError(f'its model_json is not the description of a network: {error}') from error

@@ -12,7 +12,7 @@ import threading
 import google_crc32c
 import numpy as np
 
-from alexnet_tf import untrusted
+from alexnet_tf.files import untrusted
 
 MAX_BYTES = 256 << 20  # of a record; more is no photograph, but damage or an attack
 _HEADER, _FOOTER = 12, 4

@@ -5,7 +5,7 @@ _PARAMETER_SERVERS = ('one process trains here, without parameter servers or a r
                       'local devices.')
 _QUANTIZE = "tf.contrib.quantize is gone; convert the exported SavedModel with TensorFlow Lite's converter instead."
 _GRAYSCALE = 'the networks take RGB; grayscale images are read as RGB.'
-_PREPROCESSING = "there is one preprocessing, AlexNet's; see alexnet_tf/preprocessing.py."
+_PREPROCESSING = "there is one preprocessing, AlexNet's; see alexnet_tf/data/preprocessing.py."
 _AVERAGE = "AlexNet's recipe averages no weights."
 
 TRAIN = {

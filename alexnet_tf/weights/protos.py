@@ -8,7 +8,7 @@ import math
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-from alexnet_tf import weight_files
+from alexnet_tf.weights import numpy_files
 from nets import alexnet, rows
 
 _SCALARS = {'float': 2, 'int64': 3, 'int32': 5, 'string': 9, 'bytes': 12}  # FieldDescriptorProto.Type
@@ -117,7 +117,7 @@ def _blob(blob, name, ndim):
         del shape[0]
     kind, data = ('<f8', blob.double_data) if blob.double_data else ('<f4', blob.data)
     data = b''.join(data)
-    weight_files.check_size(name, shape, np.dtype(kind).itemsize, len(data))
+    numpy_files.check_size(name, shape, np.dtype(kind).itemsize, len(data))
     return np.frombuffer(data, kind).reshape(shape)
 
 
@@ -288,7 +288,7 @@ def _tensor(tensors, name, meaning):
         raise ValueError(f'{meaning}: {name!r} has ONNX type {tensor.data_type}, not {_FLOAT} (float32); get the '
                          'float32 form of the model.')
     data = tensor.raw_data or b''.join(tensor.float_data)
-    weight_files.check_size(f'{meaning} ({name})', tensor.dims, 4, len(data))
+    numpy_files.check_size(f'{meaning} ({name})', tensor.dims, 4, len(data))
     return np.frombuffer(data, '<f4').reshape(tuple(tensor.dims))
 
 

@@ -10,7 +10,8 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import image_headers, preprocessing, records, untrusted
+from alexnet_tf.data import image_headers, preprocessing, records
+from alexnet_tf.files import untrusted
 
 
 @dataclasses.dataclass(frozen=True)

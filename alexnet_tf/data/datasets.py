@@ -10,7 +10,8 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import json_files, records, untrusted
+from alexnet_tf.data import records
+from alexnet_tf.files import json_files, untrusted
 
 INFO_FILE = 'dataset_info.json'
 BACKGROUND = 'background'  # the name of slim's class 0

@@ -13,8 +13,8 @@ import shutil
 import google_crc32c
 import tensorflow as tf
 
-from alexnet_tf import json_files, untrusted
-from nets import checkpoints as named
+from alexnet_tf.files import json_files, untrusted
+from nets import slim_checkpoints
 
 PREFIX = 'model.ckpt'
 BEST_DIR = 'best'
@@ -37,7 +37,7 @@ def save(folder, step, tensors):
     try:
         with contextlib.suppress(FileNotFoundError):
             os.remove(path + MANIFEST)
-        named.save(tensors, path)
+        slim_checkpoints.save(tensors, path)
         files = _files(path)
         for file in files:
             json_files.sync(file)
@@ -150,8 +150,8 @@ def remove_leftovers(folder, log=print):
 def step_of(path):
     """The training step of a checkpoint: its global_step, else the number in its name, else 0."""
     step = {'global_step': tf.Variable(0, dtype=tf.int64)}
-    if named.read(path).has_tensor('global_step'):
-        named.load(step, path)
+    if slim_checkpoints.read(path).has_tensor('global_step'):
+        slim_checkpoints.load(step, path)
         return int(step['global_step'])
     number = re.search(r'-(\d+)$', path)
     return int(number[1]) if number else 0

@@ -6,7 +6,8 @@ import sys
 import tensorflow as tf
 from absl import app, flags
 
-from alexnet_tf import stopping, untrusted
+from alexnet_tf.console import signals
+from alexnet_tf.files import untrusted
 
 SMALLER = 'lower --batch_size where there is one'
 LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
@@ -46,7 +47,7 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
         sys.exit(f'{name}: out of memory or disk space; free some, or {SMALLER}. {_in_one_line(error)}')
     except tf.errors.OpError as error:
         sys.exit(f'{name}: {_in_one_line(error)}')
-    except stopping.Stopped as stopped:
+    except signals.Stopped as stopped:
         _end(128 + stopped.number, f'{name}: {stopped}')
     except KeyboardInterrupt:
         _end(130, f'{name}: interrupted; the same command goes on from what is saved.')
@@ -55,7 +56,7 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
 def _end(status, sentence):
     with contextlib.suppress(OSError):  # stderr may be gone, with a terminal or another process
         print(untrusted.printable(sentence), file=sys.stderr)
-    stopping.leave(status)
+    signals.leave(status)
 
 
 def check_values(may_be_empty=()):

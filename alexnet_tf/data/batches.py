@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf import image_headers, preprocessing
-from alexnet_tf.datasets import SAMPLE_DIR, Dataset, open_dataset, read_info
+from alexnet_tf.data import image_headers, preprocessing
+from alexnet_tf.data.datasets import SAMPLE_DIR, Dataset, open_dataset, read_info
 
 __all__ = ['SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_dataset', 'positions',
            'read_info', 'training_batches']
