@@ -17,9 +17,10 @@ from absl import flags
 from alexnet_tf.console import command
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision
-from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.run_folder.metrics_log import write_scalars
 from alexnet_tf.script_flags import refused
 
 FLAGS = flags.FLAGS
@@ -63,11 +64,11 @@ def check_places(checkpoint_paths):
     if FLAGS['wait_timeout_secs'].present and not FLAGS.wait_for_checkpoints:
         raise ValueError('--wait_timeout_secs has no effect without --wait_for_checkpoints.')
     if FLAGS.eval_dir:
-        untrusted.check_writable(FLAGS.eval_dir, 'eval_dir')
+        writing.check_writable(FLAGS.eval_dir, 'eval_dir')
     if FLAGS.scores_file:
         if os.path.isdir(FLAGS.scores_file):
             raise ValueError(f'--scores_file={FLAGS.scores_file} is a folder; give the name of a file, as scores.npz.')
-        untrusted.check_writable(os.path.dirname(FLAGS.scores_file) or '.', 'scores_file')
+        writing.check_writable(os.path.dirname(FLAGS.scores_file) or '.', 'scores_file')
         os.makedirs(os.path.dirname(FLAGS.scores_file) or '.', exist_ok=True)
 
 
@@ -88,7 +89,7 @@ def evaluate_once(checkpoint_paths, before=((), None)):
                 for path, reuse in itertools.zip_longest(checkpoint_paths, before[0])]
     check_together(networks)
     if not FLAGS.eval_dir:
-        untrusted.check_writable(result_dir(networks), 'eval_dir')
+        writing.check_writable(result_dir(networks), 'eval_dir')
     dataset = datasets.open_dataset(
         folder, FLAGS.dataset_split_name, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         labels_offset=labels_offset(networks[0]), max_bad_records=FLAGS.max_bad_records)
@@ -155,12 +156,12 @@ def write_results(networks, result, bad_records):
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
     first, eval_dir = networks[0], result_dir(networks)
     path = os.path.join(eval_dir, 'eval_results.json')
-    json_files.write(path, {
+    writing.write_json(path, {
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': first.step,
         'views': int(FLAGS.views), 'num_examples': result.num_examples, 'accuracy': result.accuracy,
         'recall_5': result.recall_5, 'loss': result.loss, 'bad_records': bad_records})
     writer = tf.summary.create_file_writer(eval_dir)
-    metrics.write_scalars(writer, first.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
+    write_scalars(writer, first.step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
                                                'eval/Loss': result.loss})
     writer.close()
     print(f'{result.num_examples} images, loss {result.loss:.4f}; written to {path}')

@@ -19,11 +19,16 @@ from absl import flags
 from alexnet_tf.console import command, signals
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches, training_batches
-from alexnet_tf.files import json_files, untrusted
-from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.files import writing
+from alexnet_tf.model import building, evaluation, precision, specs
 from alexnet_tf.run_folder import checkpoints, lock
 from alexnet_tf.script_flags import recipes, refused
-from alexnet_tf.training import loop, optimizers, resuming, schedules, training
+from alexnet_tf.training import loop, optimizers, resuming, schedules
+from alexnet_tf.training.devices import make_strategy
+from alexnet_tf.training.plateau import Plateau
+from alexnet_tf.training.start import restore
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import alexnet
 
 FLAGS = flags.FLAGS
@@ -137,7 +142,7 @@ def run(notice):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     FLAGS.intra_op_threads = threads
     print(f'Threads of an operation: {threads} ({reason}).')
-    strategy, devices = training.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
+    strategy, devices = make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
     dataset, validation = open_splits()
@@ -152,21 +157,21 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     if checkpoints.find(FLAGS.train_dir):
         flag_values = resuming.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
     spec = make_spec(dataset)
-    specs.set_seed(FLAGS.seed)
+    building.set_seed(FLAGS.seed)
     with strategy.scope():
-        model = specs.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
+        model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
                              hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
         optimizer = optimizers.make(FLAGS.optimizer, **{name: FLAGS[name].value for name in OPTIMIZER_FLAGS})
-        plateau = schedules.Plateau(FLAGS.plateau_patience) if uses_plateau() else None
-        state = training.State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
+        plateau = Plateau(FLAGS.plateau_patience) if uses_plateau() else None
+        state = State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
                                own_rates=bool(FLAGS.learning_rate_steps) or FLAGS.bias_learning_rate_factor != 1)
-        start_step = training.restore(
+        start_step = restore(
             state, FLAGS.train_dir, checkpoint_path=FLAGS.checkpoint_path, spec=spec,
             exclude_scopes=FLAGS.checkpoint_exclude_scopes, ignore_missing=FLAGS.ignore_missing_vars)
     schedule = make_schedule(state, len(dataset) / FLAGS.batch_size)
     loop.keep_best(state, FLAGS.train_dir)
     mean = write_description(spec, dataset, flag_values, resumed=start_step > 0)
-    train_step = training.make_train_step(
+    train_step = make_train_step(
         state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed,
         noise_axes=preprocessing.dataset_noise_axes(dataset.info, FLAGS.color_noise, FLAGS.color_noise_kind),
         noise_divisor=preprocessing.noise_divisor(FLAGS.color_noise, FLAGS.color_noise_kind),
@@ -279,7 +284,7 @@ def check_flags():
                          'both say when training ends; give one of them.')
     if FLAGS.validate_every_n_steps and not FLAGS.validation_split_name:
         raise ValueError('--validate_every_n_steps has no effect with --validation_split_name= (no validation).')
-    untrusted.check_writable(FLAGS.train_dir, 'train_dir')
+    writing.check_writable(FLAGS.train_dir, 'train_dir')
     preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
         raise ValueError('--bias_learning_rate_factor has no effect with --learning_rate_decay_type=steps; give biases '
@@ -302,10 +307,10 @@ def described_flags(policy, dataset):
 def write_description(spec, dataset, flag_values, resumed):
     """model.json, the mean image if there is one, and the flags, beside the checkpoints. Returns the mean."""
     kept = resumed and isinstance(spec.mean, str) and os.path.exists(os.path.join(FLAGS.train_dir, spec.mean))
-    mean = specs.load_mean(spec, FLAGS.train_dir if kept else dataset.folder)
+    mean = building.load_mean(spec, FLAGS.train_dir if kept else dataset.folder)
     for folder in (FLAGS.train_dir, os.path.join(FLAGS.train_dir, checkpoints.BEST_DIR)):
         specs.write_spec(spec, folder, mean)
-    json_files.write(os.path.join(FLAGS.train_dir, resuming.FLAGS_FILE), flag_values)
+    writing.write_json(os.path.join(FLAGS.train_dir, resuming.FLAGS_FILE), flag_values)
     return mean
 
 

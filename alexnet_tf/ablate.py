@@ -19,10 +19,13 @@ from absl import flags
 from alexnet_tf.console import command
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.batches import evaluation_batches, training_batches
-from alexnet_tf.files import json_files, untrusted
-from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.files import reading, writing
+from alexnet_tf.model import building, evaluation, precision
 from alexnet_tf.run_folder import metrics
-from alexnet_tf.training import loop, optimizers, schedules, training
+from alexnet_tf.training import loop, optimizers, schedules
+from alexnet_tf.training.start import restore
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import alexnet, rows
 
 FLAGS = flags.FLAGS
@@ -95,14 +98,14 @@ def variants(width):
 def train_variant(variant, seed, dataset, validation, folder):
     """Trains one variant from one seed; returns its row of results.json."""
     tf_keras.backend.clear_session()
-    specs.set_seed(seed)
+    building.set_seed(seed)
     model = alexnet.from_table(variant.table, dataset.num_classes, dropout_keep_prob=variant.keep_prob,
                                dtype=precision.choose(FLAGS.precision)[0], name='alexnet')
-    state = training.State(model, optimizers.make('momentum'))
-    training.restore(state, folder)
+    state = State(model, optimizers.make('momentum'))
+    restore(state, folder)
     mean = np.array(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB), np.float32)
     axes = preprocessing.dataset_noise_axes(dataset.info, variant.color_noise)
-    step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=FLAGS.batch_size, mean=mean,
+    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=FLAGS.batch_size, mean=mean,
                                     seed=seed, noise_axes=axes)
     per_epoch = len(dataset) / FLAGS.batch_size
     squares, learned = (evaluation_batches(split, batch_size=100, image_size=SIZE)
@@ -186,26 +189,26 @@ def draw(results, path):
 
 
 def main():
-    untrusted.check_writable(FLAGS.output_dir, 'output_dir')
+    writing.check_writable(FLAGS.output_dir, 'output_dir')
     seeds = [int(seed) for seed in FLAGS.seeds]
     dataset = datasets.open_dataset(FLAGS.dataset_dir, 'train')
     validation = datasets.open_dataset(FLAGS.dataset_dir, 'validation')
     path = os.path.join(FLAGS.output_dir, 'results.json')
     settings = {name: FLAGS[name].value for name in ('epochs', 'width', 'batch_size', 'learning_rate', 'dataset_dir')}
     settings['precision'] = precision.choose(FLAGS.precision)[0]
-    known = json_files.read(path)
+    known = reading.read_json(path)
     if known is None:
         known = {'settings': settings, 'results': []}
     if known.get('settings') != settings:
         raise ValueError(f'{path} is of other settings: {known.get("settings")}; choose another --output_dir.')
-    untrusted.check_fields(known, {'results': (lambda rows: isinstance(rows, list), 'a list of runs', True)}, path)
+    reading.check_fields(known, {'results': (lambda rows: isinstance(rows, list), 'a list of runs', True)}, path)
     results = known['results']
     chosen = [variant for variant in variants(FLAGS.width) if not FLAGS.only or variant.name in FLAGS.only]
     unknown = set(FLAGS.only) - {variant.name for variant in chosen}
     if unknown:
         raise ValueError(f'--only has {", ".join(sorted(unknown))}; there are '
                          f'{", ".join(variant.name for variant in variants(1.0))}.')
-    json_files.write(path, known)
+    writing.write_json(path, known)
     runs = [(variant, seed) for seed in seeds for variant in chosen]
     for number, (variant, seed) in enumerate(runs, 1):
         if any((row['variant'], row['seed']) == (variant.name, seed) for row in results):
@@ -213,7 +216,7 @@ def main():
         print(f'Run {number} of {len(runs)}: {variant.name}, seed {seed}')
         folder = os.path.join(FLAGS.output_dir, f'{variant.name.replace(" ", "_")}-{seed}')
         results.append(train_variant(variant, seed, dataset, validation, folder))
-        json_files.write(path, known)
+        writing.write_json(path, known)
     text = table(results)
     with open(os.path.join(FLAGS.output_dir, 'table.md'), 'w', encoding='utf-8') as file:
         file.write(text)

@@ -21,7 +21,7 @@ from alexnet_tf.console import command
 from alexnet_tf.console.progress import Progress
 from alexnet_tf.data import shard_writer
 from alexnet_tf.data.datasets import INFO_FILE, PARTS_DIR, read_info
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import reading, writing
 
 FLAGS = flags.FLAGS
 SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
@@ -46,7 +46,7 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     Raises: ValueError for wrong arguments, an unusable input_dir, an output_dir of other contents, and
       unreadable images (all are listed first).
     """
-    untrusted.check_writable(output_dir, 'output_dir')
+    writing.check_writable(output_dir, 'output_dir')
     classes, images = list_images(input_dir)
     texts = read_texts(synset_names, classes)
     plan = {'images': _fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
@@ -72,7 +72,7 @@ def _finished(output_dir, plan):
     parts_dir = os.path.join(output_dir, PARTS_DIR)
     plan_path = os.path.join(parts_dir, 'plan.json')
     info = read_info(output_dir)
-    known = info.get('plan', {}) if info else json_files.read(plan_path)
+    known = info.get('plan', {}) if info else reading.read_json(plan_path)
     if known not in (None, plan):
         raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
                          '--output_dir or delete it.')
@@ -80,7 +80,7 @@ def _finished(output_dir, plan):
         shutil.rmtree(parts_dir, ignore_errors=True)
         return info
     os.makedirs(parts_dir, exist_ok=True)
-    json_files.write(plan_path, plan)
+    writing.write_json(plan_path, plan)
     return None
 
 
@@ -261,7 +261,7 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
         'mean_rgb': mean_rgb.tolist(), 'mean_image': MEAN_IMAGE_FILE,
         'rgb_covariance_eigenvalues': eigenvalues.tolist(),
         'rgb_covariance_eigenvectors': eigenvectors.tolist(), 'plan': plan}
-    json_files.write(os.path.join(output_dir, INFO_FILE), info)
+    writing.write_json(os.path.join(output_dir, INFO_FILE), info)
     shutil.rmtree(os.path.join(output_dir, PARTS_DIR))
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
         + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '

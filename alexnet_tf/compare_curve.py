@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from alexnet_tf.console import command
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import reading, writing
 from alexnet_tf.model import specs
 from alexnet_tf.run_folder import metrics
 
@@ -103,7 +103,7 @@ def read_rows(train_dir):
 
 def read_batch_size(train_dir):
     """Examples a step, from flags.json. Raises: ValueError when it does not say."""
-    batch_size = (json_files.read(os.path.join(train_dir, 'flags.json')) or {}).get('batch_size')
+    batch_size = (reading.read_json(os.path.join(train_dir, 'flags.json')) or {}).get('batch_size')
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples a step with '
                          '--batch_size.')
@@ -219,7 +219,7 @@ def compare(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None, output=
     if path and (os.path.isdir(path) or not os.path.splitext(path)[1]):
         raise ValueError(f'--output={path} must be the name of a picture, as curve.png or curve.svg.')
     if output:
-        untrusted.check_writable(os.path.dirname(path) or '.', 'output')
+        writing.check_writable(os.path.dirname(path) or '.', 'output')
     points, cuts = read_run(train_dir, num_examples=num_examples, batch_size=batch_size)
     for line in (*table(points), describe_cuts(cuts), judgement(points, cuts)):
         log(line)

@@ -12,7 +12,7 @@ from absl import flags, logging
 
 from alexnet_tf.console import command
 from alexnet_tf.data import preprocessing
-from alexnet_tf.files import untrusted
+from alexnet_tf.files import writing
 from alexnet_tf.model import loading
 from alexnet_tf.weights import own_npz
 
@@ -83,7 +83,7 @@ def _define_flags():
 def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
-    untrusted.check_writable(FLAGS.output_dir, 'output_dir')
+    writing.check_writable(FLAGS.output_dir, 'output_dir')
     loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
     if FLAGS.to == 'npz':
         check_empty(FLAGS.output_dir)

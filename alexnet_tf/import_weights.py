@@ -22,8 +22,8 @@ import numpy as np
 from absl import flags
 
 from alexnet_tf.console import command
-from alexnet_tf.files import untrusted
-from alexnet_tf.model import loading, specs
+from alexnet_tf.files import writing
+from alexnet_tf.model import building, loading, specs
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.weights import numpy_files, own_npz, protos
 from nets import alexnet, rows, slim_checkpoints
@@ -192,7 +192,7 @@ def _from_checkpoint(path, class_names, variant):
 
 def _model(spec, tensors):
     """The model of a Spec with {slim's name: array} for weights, all of them checked."""
-    model = specs.build(spec)
+    model = building.build(spec)
     variables = slim_checkpoints.named_variables(model)
     check_names(tensors, variables, 'array')
     for name, variable in variables.items():
@@ -292,7 +292,7 @@ def check_output(folder):
     """Raises ValueError for a folder that holds a checkpoint or a model.json already, or is a file."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f'--output_dir={folder} is a file; give a folder.')
-    untrusted.check_writable(folder, 'output_dir')
+    writing.check_writable(folder, 'output_dir')
     taken = checkpoints.find(folder) or os.path.join(folder, specs.MODEL_FILE)
     if os.path.exists(taken) or os.path.exists(taken + '.index'):
         raise ValueError(f'--output_dir={folder} holds {os.path.basename(taken)} already; choose another folder.')

@@ -13,7 +13,7 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.training import loop
+from alexnet_tf.training.saver import Saver
 from benchmarks import timing
 from benchmarks.train_step import CLASSES, POLICIES, SIZE, make_ours
 
@@ -26,7 +26,7 @@ def measure(network, dtype, batch):
     step()
     alone, beside, called, written = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        saver = loop.Saver(folder)
+        saver = Saver(folder)
         for number in range(FLAGS.repetitions):
             alone.append(_seconds(step))
             begun = time.perf_counter()

@@ -16,7 +16,7 @@ from absl import flags, logging
 from alexnet_tf import export
 from alexnet_tf.console import command
 from alexnet_tf.data import preprocessing
-from alexnet_tf.model import loading, specs
+from alexnet_tf.model import building, loading, specs
 from benchmarks import peers, timing
 from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
 
@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 def ours(network, images, dtype):
     """Functions of the logits: of the Keras model in a tf.function, and of the exported SavedModel."""
     spec = specs.Spec(network, SIZE, tuple(map(str, range(CLASSES))), tuple(map(float, peers.MEAN)))
-    model = specs.build(spec, dtype=dtype)  # as loading.load does
+    model = building.build(spec, dtype=dtype)  # as loading.load does
     inputs = tf.constant(images)
 
     @tf.function

@@ -18,7 +18,9 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.data import preprocessing
-from alexnet_tf.training import optimizers, training
+from alexnet_tf.training import optimizers
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from benchmarks import peers, timing
 from nets import alexnet, rows
 
@@ -35,11 +37,11 @@ def ours(network, images, labels, dtype):
 
 
 def make_ours(network, images, labels, dtype):
-    """(function of one training step, its training.State)."""
+    """(function of one training step, its State)."""
     model = alexnet.from_table(TABLES[network], CLASSES, dtype=POLICIES[dtype])
-    state = training.State(model, optimizers.make('momentum'))
+    state = State(model, optimizers.make('momentum'))
     axes = preprocessing.noise_axes(preprocessing.IMAGENET_EIGENVALUES, preprocessing.IMAGENET_EIGENVECTORS)
-    step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=len(images), mean=peers.MEAN,
+    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=len(images), mean=peers.MEAN,
                                     seed=0, noise_axes=axes)
     state.optimizer.learning_rate.assign(1e-4)
     images, labels = tf.constant(images), tf.constant(labels)

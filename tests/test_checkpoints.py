@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.model import precision, specs
+from alexnet_tf.model import building, precision, specs
 from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.run_folder.metrics_log import MetricsLog
 
 
 def save(folder, step, **more):
@@ -139,7 +140,7 @@ def events(folder):
 
 
 def test_rows_and_events_say_the_same(tmp_path):
-    log = metrics.MetricsLog(str(tmp_path / 'new'), 0)
+    log = MetricsLog(str(tmp_path / 'new'), 0)
     log.write('train', 10, loss=2.5, learning_rate=0.01)
     log.write('validation', 10, accuracy=0.25)
     log.write('train', 20, loss=1.5, learning_rate=0.001)
@@ -157,17 +158,17 @@ def test_rows_and_events_say_the_same(tmp_path):
 @pytest.mark.parametrize('start_step, kept', [(0, []), (9, []), (10, [10, 10]), (20, [10, 10, 20]),
                                               (99, [10, 10, 20, 30])])
 def test_rows_behind_the_start_are_taken_out(tmp_path, start_step, kept):
-    log = metrics.MetricsLog(str(tmp_path), 0)
+    log = MetricsLog(str(tmp_path), 0)
     for kind, step in (('train', 10), ('validation', 10), ('train', 20), ('train', 30)):
         log.write(kind, step, loss=1.0)
     log.close()
-    metrics.MetricsLog(str(tmp_path), start_step).close()
+    MetricsLog(str(tmp_path), start_step).close()
     assert [row['step'] for row in metrics.read(str(tmp_path))] == kept
 
 
 @pytest.mark.parametrize('cut', range(1, 40, 6))
 def test_a_line_cut_anywhere_is_left_out_and_later_rows_are_whole(tmp_path, cut):
-    log = metrics.MetricsLog(str(tmp_path), 0)
+    log = MetricsLog(str(tmp_path), 0)
     log.write('train', 10, loss=1.0)
     log.write('train', 20, loss=2.0)
     log.close()
@@ -175,7 +176,7 @@ def test_a_line_cut_anywhere_is_left_out_and_later_rows_are_whole(tmp_path, cut)
     path.write_bytes(path.read_bytes()[:-cut])
     expected = [10, 20] if cut == 1 else [10]  # with cut 1 only the end of the line is missing
     assert [row['step'] for row in metrics.read(str(tmp_path))] == expected
-    log = metrics.MetricsLog(str(tmp_path), 20)
+    log = MetricsLog(str(tmp_path), 20)
     log.write('train', 30, loss=3.0)
     log.close()
     assert [json.loads(line)['step'] for line in path.read_text().splitlines()] == expected + [30]
@@ -194,10 +195,10 @@ def test_specs_with_a_mean_image(tmp_path):
     assert specs.read_spec(str(tmp_path / 'deep' / 'folder')) == spec and spec.num_classes == 3
     image = np.random.default_rng(0).uniform(0, 255, [128, 128, 3])
     np.save(tmp_path / 'mean_image.npy', image)
-    mean = specs.load_mean(spec, str(tmp_path))
+    mean = building.load_mean(spec, str(tmp_path))
     assert mean.dtype == np.float32
     np.testing.assert_array_equal(mean, image.astype(np.float32))
-    rgb = specs.load_mean(specs.Spec('alexnet', 224, ('a',), (1, 2.5, 3)), str(tmp_path / 'absent'))
+    rgb = building.load_mean(specs.Spec('alexnet', 224, ('a',), (1, 2.5, 3)), str(tmp_path / 'absent'))
     assert rgb.dtype == np.float32 and rgb.tolist() == [1, 2.5, 3]
 
 
@@ -216,13 +217,13 @@ def test_a_damaged_model_json_is_named(tmp_path, damage):
 def test_a_damaged_mean_image_is_named(tmp_path, content):
     (tmp_path / 'mean.npy').write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(f'cannot read the mean image {tmp_path / "mean.npy"}')):
-        specs.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
+        building.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
 
 
 def test_a_mean_image_of_another_size_says_what_to_do(tmp_path):
     np.save(tmp_path / 'mean.npy', np.zeros([224, 224, 3], np.float32))
     with pytest.raises(ValueError, match=r'shape \(224, 224, 3\).*must be \(256, 256, 3\).*--mean=rgb'):
-        specs.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
+        building.load_mean(specs.Spec('alexnet', 224, ('a',), 'mean.npy'), str(tmp_path))
 
 
 # Arithmetic -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf import import_weights
-from alexnet_tf.model import loading, specs
+from alexnet_tf.model import building, loading, specs
 from alexnet_tf.weights import numpy_files, own_npz, protos
 from nets import slim_checkpoints
 from tests.conftest import run_python
@@ -89,7 +89,7 @@ def expected(imported):
 
 @pytest.fixture(scope='module')
 def spare(imported):
-    return specs.build(imported.loaded.spec)
+    return building.build(imported.loaded.spec)
 
 
 def assert_equal(model, expected):
@@ -147,7 +147,7 @@ def test_the_graph_of_the_model_zoo(tiny):
 def test_the_same_weights_from_every_file(form, weights, imported, expected, spare, folder, monkeypatch):
     for variable in spare.weights:
         variable.assign(tf.zeros_like(variable))
-    monkeypatch.setattr(specs, 'build', lambda spec: spare)  # a new one takes seconds
+    monkeypatch.setattr(building, 'build', lambda spec: spare)  # a new one takes seconds
     path = folder / 'file'
     path.write_bytes(FORMS[form](weights))
     loaded = import_weights.read(str(path)).loaded

@@ -16,7 +16,8 @@ tf.config.set_logical_device_configuration(
 import tf_keras
 from alexnet_tf.training import optimizers
 from alexnet_tf.training import schedules
-from alexnet_tf.training import training
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import alexnet
 from nets import slim_checkpoints
 
@@ -26,7 +27,7 @@ report = {}
 def state(devices):
     tf_keras.utils.set_random_seed(1)
     model = alexnet.AlexNet(10, variant=variant, devices=devices, initial_values='source', hidden_bias=0.1)
-    return training.State(model, optimizers.make('momentum'))
+    return State(model, optimizers.make('momentum'))
 
 one, two = state(None), state(DEVICES)
 # conv1 stronger than at the start, so that normalisation has an effect
@@ -72,7 +73,7 @@ for name, devices in (('one', None), ('two', DEVICES)):
     trained = state(devices)  # the same seed starts the same network
     if name == 'one':
         start = {key: np.array(value) for key, value in trained.weights.items()}
-    step = training.make_train_step(trained, tf.distribute.get_strategy(), batch_size=4, mean=mean, seed=3)
+    step = make_train_step(trained, tf.distribute.get_strategy(), batch_size=4, mean=mean, seed=3)
     trained.follow(schedules.Settings(0.00001))
     losses.append([float(step(images, labels, tf.constant(number, tf.int64))) for number in range(5)])
     slim_checkpoints.save(trained.tensors(), folder + '/' + name)

@@ -8,7 +8,9 @@ import tensorflow as tf
 import tf_keras
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.training import optimizers, training
+from alexnet_tf.training import optimizers
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import keras_layers
 
 v1 = tf.compat.v1
@@ -32,7 +34,7 @@ def make_model():
 def run_steps(state, rates=RATES, **kwargs):
     """The real step, once a rate; returns the losses."""
     kwargs = {'mean': MEAN, 'seed': 5, 'weight_decay': DECAY} | kwargs
-    step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=len(IMAGES), **kwargs)
+    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=len(IMAGES), **kwargs)
     losses = []
     for number, rate in enumerate(rates):
         state.optimizer.learning_rate.assign(rate)
@@ -103,7 +105,7 @@ FLAGS = {'momentum': 0.8, 'adagrad_initial_accumulator_value': 0.3, 'adadelta_rh
 @pytest.mark.parametrize('rule', [sgd, momentum, adagrad, adadelta, adam, ftrl, rmsprop],
                          ids=lambda rule: rule.__name__)
 def test_published_rules_with_decay_and_changing_rate(rule):
-    state, twin = training.State(make_model(), optimizers.make(rule.__name__, **FLAGS)), make_model()
+    state, twin = State(make_model(), optimizers.make(rule.__name__, **FLAGS)), make_model()
     memories = [{} for _ in twin.trainable_variables]
     start = [variable.numpy() for variable in twin.trainable_variables]
     run_steps(state)
@@ -142,7 +144,7 @@ def test_decay_alone_shrinks_weights_and_spares_biases():
     model = make_model()
     model.get_layer('fc8').kernel.assign(tf.zeros([4, 4, 4, 3]))  # cuts conv1 off: its gradient is decay alone
     before = model.get_layer('conv1').kernel.numpy(), model.get_layer('conv1').bias.numpy()
-    run_steps(training.State(model, optimizers.make('sgd')), [0.5], weight_decay=0.1)
+    run_steps(State(model, optimizers.make('sgd')), [0.5], weight_decay=0.1)
     np.testing.assert_allclose(model.get_layer('conv1').kernel, 0.95 * before[0], rtol=1e-6)
     np.testing.assert_array_equal(model.get_layer('conv1').bias, before[1])
 
@@ -151,21 +153,21 @@ def test_frozen_scopes_do_not_decay_and_several_scopes_are_united():
     model = make_model()
     before = {variable.name: variable.numpy() for variable in model.weights}
     scopes = ['small/conv1/biases', 'small/fc8/biases']
-    run_steps(training.State(model, optimizers.make('momentum'), trainable_scopes=scopes), weight_decay=0.1)
+    run_steps(State(model, optimizers.make('momentum'), trainable_scopes=scopes), weight_decay=0.1)
     changed = {variable.name for variable in model.weights if not np.array_equal(variable, before[variable.name])}
     assert changed == {'conv1/biases:0', 'fc8/biases:0'}
 
 
 def test_the_step_trains_on_noisy_images():
     axes = np.diag([9.0, 5.0, 3.0]).astype(np.float32)
-    state, twin = training.State(make_model(), optimizers.make('sgd')), make_model()
+    state, twin = State(make_model(), optimizers.make('sgd')), make_model()
     run_steps(state, [0.01, 0.01], noise_axes=axes, weight_decay=0.0)
     for number in range(2):  # the noise of step n is that of the seed [seed, n]
         images = preprocessing.add_colour_noise(IMAGES - MEAN, tf.constant([5, number], tf.int64), axes)
         for variable, gradient in zip(twin.trainable_variables, gradients_of(twin, images)):
             variable.assign_sub(0.01 * gradient)
     plain = make_model()
-    run_steps(training.State(plain, optimizers.make('sgd')), [0.01, 0.01], weight_decay=0.0)
+    run_steps(State(plain, optimizers.make('sgd')), [0.01, 0.01], weight_decay=0.0)
     for actual, expected, other in zip(state.model.weights, twin.weights, plain.weights):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
         assert not np.allclose(actual, other, rtol=1e-4, atol=1e-6)
@@ -176,7 +178,7 @@ def test_smoothing_leaves_a_share_on_the_right_label():
     model = make_model()
     model.get_layer('fc8').kernel.assign(tf.zeros([4, 4, 4, 3]))
     model.get_layer('fc8').bias.assign([0.0, 0.0, 0.0])
-    state = training.State(model, optimizers.make('sgd'))
+    state = State(model, optimizers.make('sgd'))
     assert run_steps(state, [1.0], label_smoothing=0.3, weight_decay=0.0) == pytest.approx([np.log(3)], rel=1e-6)
     # Then fc8's biases moved by -rate * mean(softmax - target): labels are equally frequent, so by nothing.
     np.testing.assert_allclose(model.get_layer('fc8').bias, [0, 0, 0], atol=1e-7)

@@ -9,7 +9,8 @@ import tf_keras
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.model import evaluation
 from alexnet_tf.script_flags import recipes
-from alexnet_tf.training import schedules, training
+from alexnet_tf.training import schedules
+from alexnet_tf.training.step import make_train_step
 from tests import test_training as small
 from tests.conftest import messages_of, run_python, run_pythons
 
@@ -52,7 +53,7 @@ def test_rates_of_single_variables_are_the_rule_with_their_rates():
     """Two steps with own rates against the update rule in NumPy; then conv1 is frozen and stands still at once."""
     state, twin = small.small_state(own_rates=True), small.small_model()
     assert state.trainable_names == ['conv1/weights', 'conv1/biases', 'fc8/weights', 'fc8/biases']
-    step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=small.MEAN, seed=0)
+    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=small.MEAN, seed=0)
     rates = np.array([0.001, 0.02, 0.01, 0.03])
     velocities = [np.zeros(variable.shape) for variable in twin.trainable_variables]
 

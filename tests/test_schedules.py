@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.training import schedules
+from alexnet_tf.training.plateau import Plateau
 from nets import slim_checkpoints
 
 v1 = tf.compat.v1
@@ -95,7 +96,7 @@ def test_an_unknown_type_lists_the_known_ones():
 
 
 def test_plateau_divides_three_times_and_no_more():
-    plateau = schedules.Plateau()  # the paper: three times
+    plateau = Plateau()  # the paper: three times
     divided_at = [number for number in range(1, 41) if plateau.update(0.5)]
     # Validation 1 sets the minimum; five that do not beat it make a division, and so on.
     assert divided_at == [6, 11, 16]
@@ -103,7 +104,7 @@ def test_plateau_divides_three_times_and_no_more():
 
 
 def test_plateau_counts_anew_after_an_improvement_however_small():
-    plateau = schedules.Plateau(patience=3)
+    plateau = Plateau(patience=3)
     errors = [0.5, 0.6, 0.6, 0.5 - 1e-9, 0.5, 0.5, 0.49, 0.8, 0.49, 0.9, 0.9]
     assert [plateau.update(error) for error in errors] == [False] * 9 + [True, False]
     assert float(plateau.best.numpy()) == 0.49
@@ -112,17 +113,17 @@ def test_plateau_counts_anew_after_an_improvement_however_small():
 def test_an_equal_error_is_no_improvement():
     # Errors as validation gives them: 1 - k / n, none of which float32 holds exactly.
     for error in (1 - 1 / 3, 1 - 571 / 1000, 1 - 0.1):
-        plateau = schedules.Plateau(patience=1)
+        plateau = Plateau(patience=1)
         assert [plateau.update(error) for _ in range(2)] == [False, True], error
 
 
 @pytest.mark.parametrize('interrupted_after', range(1, 12))
 def test_plateau_resumed_anywhere_decides_as_one_that_went_on(interrupted_after, tmp_path):
     errors = [0.9, 0.8, 0.85, 0.8, 0.7, 0.7, 0.75, 0.6999, 0.8, 0.8, 0.8, 0.8, 0.1]
-    whole = schedules.Plateau(patience=2)
+    whole = Plateau(patience=2)
     expected = [whole.update(error) for error in errors]
     assert sum(expected) == 3
-    first, second = schedules.Plateau(patience=2), schedules.Plateau(patience=2)
+    first, second = Plateau(patience=2), Plateau(patience=2)
     decisions = [first.update(error) for error in errors[:interrupted_after]]
     named = {'some/weights': tf.Variable([1.0])} | first.variables
     slim_checkpoints.load(second.variables, slim_checkpoints.save(named, str(tmp_path / 'model.ckpt-1')))

@@ -6,9 +6,13 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf.model import evaluation, precision, specs
+from alexnet_tf.model import building, evaluation, precision, specs
 from alexnet_tf.run_folder import checkpoints, metrics
-from alexnet_tf.training import loop, optimizers, schedules, training
+from alexnet_tf.run_folder.metrics_log import MetricsLog
+from alexnet_tf.training import loop, optimizers, schedules
+from alexnet_tf.training.plateau import Plateau
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import keras_layers, slim_checkpoints
 
 v1 = tf.compat.v1
@@ -28,11 +32,11 @@ def small_model():
 
 
 def small_state(optimizer='momentum', **kwargs):
-    return training.State(small_model(), optimizers.make(optimizer), **kwargs)
+    return State(small_model(), optimizers.make(optimizer), **kwargs)
 
 
 def train_steps(state, rates, **kwargs):
-    step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0, **kwargs)
+    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0, **kwargs)
     losses = []
     for number, rate in enumerate(rates):
         state.optimizer.learning_rate.assign(rate)
@@ -144,12 +148,12 @@ def test_schedules_equal_slims(step):
 
 
 def test_plateau_and_its_state_in_a_checkpoint(tmp_path):
-    plateau = schedules.Plateau(patience=2, max_divisions=2)
+    plateau = Plateau(patience=2, max_divisions=2)
     decisions = [plateau.update(error) for error in (0.9, 0.8, 0.8, 0.85)]
     assert decisions == [False, False, False, True] and int(plateau.divisions) == 1
     assert not plateau.update(0.81)
     path = slim_checkpoints.save(plateau.variables, str(tmp_path / 'plateau'))
-    resumed = schedules.Plateau(patience=2, max_divisions=2)
+    resumed = Plateau(patience=2, max_divisions=2)
     slim_checkpoints.load(resumed.variables, path)
     assert [resumed.update(error) for error in (0.82, 0.7, 0.7, 0.7, 0.7)] == [True, False, False, False, False]
     assert int(resumed.divisions) == 2 and float(resumed.best) == pytest.approx(0.7)
@@ -220,13 +224,13 @@ def test_checkpoints_roll_and_the_best_stays(tmp_path):
 
 
 def test_metrics_of_a_resumed_run_have_every_step_once(tmp_path):
-    log = metrics.MetricsLog(str(tmp_path), 0)
+    log = MetricsLog(str(tmp_path), 0)
     for step in (10, 20, 30):
         log.write('train', step, loss=step / 10)
     log.close()
     with open(tmp_path / metrics.METRICS_FILE, 'a') as file:
         file.write('{"kind": "train", "st')  # cut off by a kill
-    log = metrics.MetricsLog(str(tmp_path), 20)
+    log = MetricsLog(str(tmp_path), 20)
     log.write('train', 30, loss=3.5)
     log.close()
     assert [(row['step'], row['loss']) for row in metrics.read(str(tmp_path))] == [(10, 1), (20, 2), (30, 3.5)]
@@ -241,7 +245,7 @@ def test_specs_are_read_as_written_and_damage_is_named(tmp_path):
     np.save(tmp_path / 'small.npy', np.zeros([2, 2, 3]))
     for mean, message in (('small.npy', 'has shape'), ('none.npy', 'cannot read the mean image')):
         with pytest.raises(ValueError, match=message):
-            specs.load_mean(specs.Spec('alexnet', 224, ('a',), mean), folder)
+            building.load_mean(specs.Spec('alexnet', 224, ('a',), mean), folder)
     (tmp_path / 'model.json').write_text('{"model_name"')
     with pytest.raises(ValueError, match='cannot read .*model.json'):
         specs.read_spec(folder)
@@ -259,8 +263,8 @@ def test_a_run_made_longer_is_the_run_that_was_long(tmp_path):
     batch = (tf.constant(IMAGES), tf.constant(LABELS))
 
     def plateau_after(*ends):
-        state = small_state(plateau=schedules.Plateau(patience=2))
-        step = training.make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0)
+        state = small_state(plateau=Plateau(patience=2))
+        step = make_train_step(state, tf.distribute.get_strategy(), batch_size=4, mean=MEAN, seed=0)
         for end in ends:  # 13 is off the grid of validations, which are every 5 steps
             loop.train(
                 state, step, lambda _: [batch] * 40, train_dir=str(tmp_path / str(ends)),

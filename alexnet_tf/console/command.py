@@ -6,8 +6,7 @@ import sys
 import tensorflow as tf
 from absl import app, flags
 
-from alexnet_tf.console import signals
-from alexnet_tf.files import untrusted
+from alexnet_tf.console import signals, terminal
 
 SMALLER = 'lower --batch_size where there is one'
 LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
@@ -21,7 +20,7 @@ def run(name, main, positional=None, may_be_empty=()):
       may_be_empty: flags for which an empty text means something. For others it is an error: `--dataset_dir=$UNSET`
         would train on the sample.
     """
-    untrusted.guard_terminal()
+    terminal.guard_terminal()
     tf.get_logger().setLevel('WARNING')  # else a line for every variable that clones reduce
     app.run(lambda arguments: guarded(name, main, arguments, positional, may_be_empty))
 
@@ -40,9 +39,9 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
     except BrokenPipeError:
         _end(1, f'{name}: what it prints cannot be written any more (the program behind | has ended).')
     except (ValueError, OSError) as error:
-        sys.exit(f'{name}: {untrusted.printable(str(error))}')
+        sys.exit(f'{name}: {terminal.printable(str(error))}')
     except MemoryError as error:
-        sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {untrusted.printable(str(error))}')
+        sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {terminal.printable(str(error))}')
     except tf.errors.ResourceExhaustedError as error:
         sys.exit(f'{name}: out of memory or disk space; free some, or {SMALLER}. {_in_one_line(error)}')
     except tf.errors.OpError as error:
@@ -55,7 +54,7 @@ def guarded(name, main, arguments, positional=None, may_be_empty=()):
 
 def _end(status, sentence):
     with contextlib.suppress(OSError):  # stderr may be gone, with a terminal or another process
-        print(untrusted.printable(sentence), file=sys.stderr)
+        print(terminal.printable(sentence), file=sys.stderr)
     signals.leave(status)
 
 
@@ -73,4 +72,4 @@ def check_values(may_be_empty=()):
 
 
 def _in_one_line(error):
-    return untrusted.printable(' '.join(error.message.split()))
+    return terminal.printable(' '.join(error.message.split()))

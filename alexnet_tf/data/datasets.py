@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import records
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import reading
 
 INFO_FILE = 'dataset_info.json'
 BACKGROUND = 'background'  # the name of slim's class 0
@@ -29,18 +29,18 @@ def _are_shards(shards):
         for shard in shards.values())
 
 
-_RULES = {  # of the fields in dataset_info.json, which may come from anybody; see untrusted.check_fields
-    'counts': (lambda counts: isinstance(counts, dict) and all(map(untrusted.is_count, counts.values())),
+_RULES = {  # of the fields in dataset_info.json, which may come from anybody; see reading.check_fields
+    'counts': (lambda counts: isinstance(counts, dict) and all(map(reading.is_count, counts.values())),
                'an object of numbers', True),
-    'class_names': (untrusted.are_names, 'a list of names', True),
-    'label_base': (lambda base: untrusted.is_count(base) and base < _MAX_LABEL, 'the first label', True),
+    'class_names': (reading.are_names, 'a list of names', True),
+    'label_base': (lambda base: reading.is_count(base) and base < _MAX_LABEL, 'the first label', True),
     'shards': (_are_shards, 'an object of objects with the whole numbers records, bytes and lengths_crc32c', False),
-    'mean_rgb': (untrusted.is_rgb, 'three numbers', False),
-    'mean_image': (untrusted.is_file_name, 'the name of a file beside it', False),
-    'rgb_covariance_eigenvalues': (lambda values: untrusted.is_rgb(values) and min(values) > -1e-6,
+    'mean_rgb': (reading.is_rgb, 'three numbers', False),
+    'mean_image': (reading.is_file_name, 'the name of a file beside it', False),
+    'rgb_covariance_eigenvalues': (lambda values: reading.is_rgb(values) and min(values) > -1e-6,
                                    'three variances', False),
     'rgb_covariance_eigenvectors': (lambda rows: isinstance(rows, list) and len(rows) == 3
-                                    and all(map(untrusted.is_rgb, rows)), 'three rows of three numbers', False),
+                                    and all(map(reading.is_rgb, rows)), 'three rows of three numbers', False),
 }
 
 
@@ -200,10 +200,10 @@ def _shards(folder, split):
 def read_info(folder):
     """What build_tfrecords wrote about a folder, or None. Raises ValueError for a damaged description."""
     path = os.path.join(folder, INFO_FILE)
-    info = json_files.read(path)
+    info = reading.read_json(path)
     if not info or info.get('format') != 'slim':
         return None  # tensorflow-datasets has a file of this name
-    untrusted.check_fields(info, _RULES, path)
+    reading.check_fields(info, _RULES, path)
     return info
 
 
@@ -215,7 +215,7 @@ def _described_labels(folder, info):
     if not os.path.exists(path):
         return None, None
     labels = {}
-    for line in untrusted.read_text(path).splitlines():
+    for line in reading.read_text(path).splitlines():
         label, separator, name = line.partition(':')
         if not separator or not re.fullmatch(r'\s*\d{1,6}\s*', label) or int(label) in labels:
             raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
@@ -330,7 +330,7 @@ def _open_tfds(folder, split, labels_offset, bad):
 
 def _check_features(folder):
     """Refuses a features.json that names classes from elsewhere: tensorflow-datasets imports what is named there."""
-    waiting = [json_files.read(os.path.join(folder, 'features.json'))]
+    waiting = [reading.read_json(os.path.join(folder, 'features.json'))]
     while waiting:
         held = waiting.pop()
         for key, value in held.items() if isinstance(held, dict) else enumerate(held):

@@ -12,7 +12,7 @@ import threading
 import google_crc32c
 import numpy as np
 
-from alexnet_tf.files import untrusted
+from alexnet_tf.files import reading
 
 MAX_BYTES = 256 << 20  # of a record; more is no photograph, but damage or an attack
 _HEADER, _FOOTER = 12, 4
@@ -128,7 +128,7 @@ class _Scan:
 
 def _scan(path, tolerant):
     try:
-        untrusted.check_regular(path)
+        reading.check_regular(path)
         with open(path, 'rb', buffering=0) as file:
             return _scan_open(file.fileno(), path, tolerant)
     except OSError as error:

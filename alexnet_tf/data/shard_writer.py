@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import image_headers, preprocessing, records
-from alexnet_tf.files import untrusted
+from alexnet_tf.files import reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_image(path, resize_shorter_side, quality):
 
     The file's own bytes where they are an RGB JPEG that need not shrink.
     """
-    untrusted.check_regular(path)
+    reading.check_regular(path)
     if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
         raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
     with open(path, 'rb') as file:

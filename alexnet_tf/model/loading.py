@@ -5,10 +5,10 @@ import os
 import numpy as np
 import tf_keras
 
+from alexnet_tf.console import terminal
 from alexnet_tf.data import preprocessing
 from alexnet_tf.data.datasets import BACKGROUND
-from alexnet_tf.files import untrusted
-from alexnet_tf.model import specs
+from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
 from nets import alexnet, nets_factory, slim_checkpoints
 
@@ -59,7 +59,7 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
     if not spec:
         spec = _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant)
     _check_classes(spec, checkpoint)
-    mean = specs.load_mean(spec, folder)
+    mean = building.load_mean(spec, folder)
     if image_size and image_size != spec.image_size:
         if mean.ndim == 3:
             raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
@@ -68,7 +68,7 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
     same = reuse and reuse.spec == spec and np.array_equal(reuse.mean, mean)
     # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
     dtype = 'bfloat16' if dtype == 'mixed_bfloat16' else dtype
-    model = reuse.model if same else specs.build(spec, dtype=dtype)
+    model = reuse.model if same else building.build(spec, dtype=dtype)
     slim_checkpoints.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 
@@ -98,6 +98,6 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     mean = tuple(mean_rgb or preprocessing.IMAGENET_MEAN_RGB)
     size = alexnet.IMAGE_SIZES[variant]
     print(f'No {specs.MODEL_FILE} beside {checkpoint}: assumed are the variant {variant}, {size} pixels, mean RGB '
-          f'{mean} and the {classes} classes {untrusted.printable(", ".join(names[:3]))} …')
+          f'{mean} and the {classes} classes {terminal.printable(", ".join(names[:3]))} …')
     return specs.Spec(model_name, size, names, mean, 0 if names[0] == BACKGROUND else None, variant,
                        0.5 if alexnet.has_unscaled_dropout(variant) else None)

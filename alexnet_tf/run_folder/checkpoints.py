@@ -13,7 +13,7 @@ import shutil
 import google_crc32c
 import tensorflow as tf
 
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import reading, writing
 from nets import slim_checkpoints
 
 PREFIX = 'model.ckpt'
@@ -40,8 +40,8 @@ def save(folder, step, tensors):
         slim_checkpoints.save(tensors, path)
         files = _files(path)
         for file in files:
-            json_files.sync(file)
-        json_files.write(path + MANIFEST, {os.path.basename(file): _fingerprint(file) for file in files})
+            writing.sync(file)
+        writing.write_json(path + MANIFEST, {os.path.basename(file): _fingerprint(file) for file in files})
     except (OSError, ValueError) as error:
         _remove(path)
         what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
@@ -116,7 +116,7 @@ def find_intact(path, log=print):
 def damage(path):
     """What is wrong with a checkpoint's files by its manifest; None: nothing, or it has no manifest (slim's)."""
     try:
-        manifest = json_files.read(path + MANIFEST)
+        manifest = reading.read_json(path + MANIFEST)
     except ValueError:
         return 'its manifest cannot be read'
     if manifest is None:
@@ -164,7 +164,7 @@ def _files(path):
 
 
 def _fingerprint(file):
-    untrusted.check_regular(file)
+    reading.check_regular(file)
     checksum, size = google_crc32c.Checksum(), 0
     with open(file, 'rb') as opened:
         while block := opened.read(1 << 22):
@@ -188,7 +188,7 @@ def _complete(folder):
     """Paths of the checkpoints in a folder that were written to their end, oldest first; slim's have no manifest."""
     if _has_manifests(folder):
         return [path for path in _all(folder) if os.path.exists(path + MANIFEST)]
-    untrusted.check_regular(os.path.join(folder, 'checkpoint'))
+    reading.check_regular(os.path.join(folder, 'checkpoint'))
     state, numbered = tf.train.get_checkpoint_state(folder), _all(folder)
     state = state and state.model_checkpoint_path
     if not state or not os.path.exists(state + '.index'):
@@ -204,7 +204,7 @@ def _forget_older(folder, newest, kept):
     keep = others[max(0, len(others) - (kept - 1)):] + [newest]
     names = [json.dumps(os.path.basename(path)) for path in keep]
     lines = [f'model_checkpoint_path: {names[-1]}\n', *(f'all_model_checkpoint_paths: {name}\n' for name in names)]
-    json_files.write_text(os.path.join(folder, 'checkpoint'), ''.join(lines))  # the text form of a CheckpointState
+    writing.write_text(os.path.join(folder, 'checkpoint'), ''.join(lines))  # the text form of a CheckpointState
     for path in set(others) - set(keep):
         _remove(path)
 

@@ -1,58 +1,10 @@
-"""What a run writes about itself: metrics.jsonl, and the same for TensorBoard."""
-import contextlib
+"""metrics.jsonl, what a run writes about itself: {"kind": "train" | "validation", "step": …, value name: value, …}."""
 import json
 import os
 
-import numpy as np
-import tensorflow as tf
-
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import reading
 
 METRICS_FILE = 'metrics.jsonl'
-
-
-class MetricsLog:
-    """Appends rows to folder/metrics.jsonl and to TensorBoard's event files beside it.
-
-    A row: {"kind": "train" | "validation", "step": …, value name: value, …}. Rows behind `start_step`,
-    of a run that was cut off after its last checkpoint, are taken out, and validations behind `validated_step`
-    (default: start_step): the run writes them again.
-    """
-
-    def __init__(self, folder, start_step, flush_secs=30, validated_step=None):
-        path = os.path.join(folder, METRICS_FILE)
-        last = {'validation': start_step if validated_step is None else validated_step}
-        kept = [row for row in read(folder) if row['step'] <= last.get(row['kind'], start_step)]
-        json_files.write_text(path, ''.join(json.dumps(row) + '\n' for row in kept))
-        self._path, self._file = path, open(path, 'a', encoding='utf-8')
-        self._events = tf.summary.create_file_writer(folder, flush_millis=1000 * flush_secs)
-
-    def write(self, kind, step, **values):
-        """kind: 'train' or 'validation'; values: floats by name. Raises: OSError when it cannot be written."""
-        try:
-            self._file.write(json.dumps({'kind': kind, 'step': step, **values}) + '\n')
-            self._file.flush()
-        except OSError as error:
-            raise OSError(f'cannot write {self._path}: {error.strerror}. Free space, or mend what is wrong; the same '
-                          'command goes on.') from error
-        write_scalars(self._events, step, {f'{kind}/{name}': value for name, value in values.items()})
-
-    def close(self):
-        with contextlib.suppress(OSError):  # `write` has said it
-            self._file.close()
-        self._events.close()
-
-
-def write_scalars(writer, step, values):
-    """Writes {name: float} for TensorBoard.
-
-    tf.summary.scalar is TensorBoard's code, which need not be installed; this makes the same events.
-    """
-    kinds = tf.compat.v1.SummaryMetadata
-    metadata = kinds(plugin_data=kinds.PluginData(plugin_name='scalars'))
-    with writer.as_default():
-        for name, value in values.items():
-            tf.summary.write(name, tf.constant(np.float32(value)), np.int64(step), metadata)  # see loop.py
 
 
 def read(folder, needed=None):
@@ -68,7 +20,7 @@ def read(folder, needed=None):
     path = os.path.join(folder, METRICS_FILE)
     if not os.path.exists(path):
         return []
-    untrusted.check_regular(path)
+    reading.check_regular(path)
     with open(path, encoding='utf-8', errors='replace') as file:
         lines, rows = list(file), []
     for number, line in enumerate(lines, 1):

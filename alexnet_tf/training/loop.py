@@ -1,5 +1,4 @@
 """The training loop: batches -> step -> log -> validation -> checkpoint; stopping in between, and going back."""
-import concurrent.futures
 import dataclasses
 import math
 import os
@@ -11,7 +10,8 @@ import tensorflow as tf
 from alexnet_tf.console import signals
 from alexnet_tf.console.progress import duration
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.run_folder.metrics import MetricsLog
+from alexnet_tf.run_folder.metrics_log import MetricsLog
+from alexnet_tf.training.saver import Saver
 from nets import slim_checkpoints
 
 
@@ -70,49 +70,6 @@ def train(state, train_step, make_batches, *, train_dir, schedule, pace, validat
             log(f'{error} Back to {last} (rollback {rollbacks} of --max_rollbacks={pace.max_rollbacks}).')
         finally:
             run.close()
-
-
-class Saver:
-    """Writes checkpoints in a thread of its own, one at a time, while training goes on.
-
-    What it holds does not change under it: TensorFlow copies a variable that is updated while somebody reads it.
-    """
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._running = None
-
-    def save(self, step, tensors, best=False):
-        """Begins to write; best: folder/best shall hold it too."""
-        self.wait()
-        self._running = self._pool.submit(
-            self._write, step, {name: tf.identity(tensor) for name, tensor in tensors.items()}, best)
-
-    def save_best(self, step):
-        """Begins to make folder/best hold the checkpoint of a step that is on the disk."""
-        self.wait()
-        self._running = self._pool.submit(
-            checkpoints.save_best, self._folder, os.path.join(self._folder, f'{checkpoints.PREFIX}-{step}'))
-
-    def _write(self, step, tensors, best):
-        path = checkpoints.save(self._folder, step, tensors)
-        if best:
-            checkpoints.save_best(self._folder, path)
-
-    def check(self):
-        """Raises what the last write raised, if it has ended."""
-        if self._running and self._running.done():
-            self.wait()
-
-    def wait(self):
-        """Returns when all is on the disk. Raises what the write raised, once."""
-        running, self._running = self._running, None
-        if running:
-            running.result()
-
-    def close(self):
-        self._pool.shutdown()
 
 
 class _Run:

@@ -3,7 +3,7 @@ import os
 
 from alexnet_tf.data import records
 from alexnet_tf.data.batches import MAX_THREADS
-from alexnet_tf.files import json_files
+from alexnet_tf.files import reading
 from alexnet_tf.training import optimizers
 
 FLAGS_FILE = 'flags.json'
@@ -44,7 +44,7 @@ def choose_threads(train_dir, given):
     """
     if given:
         return given, '--intra_op_threads'
-    before = (json_files.read(os.path.join(train_dir, FLAGS_FILE)) or {}).get('intra_op_threads')
+    before = (reading.read_json(os.path.join(train_dir, FLAGS_FILE)) or {}).get('intra_op_threads')
     if before is None:
         on_linux = hasattr(os, 'sched_getaffinity')
         cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
@@ -67,7 +67,7 @@ def check(train_dir, now, allowed, log=print):
     Raises: ValueError, with both values of each, when something of COMPARED differs.
     """
     path = os.path.join(train_dir, FLAGS_FILE)
-    before = json_files.read(path)
+    before = reading.read_json(path)
     if before is None:
         log(f'There is no {path}: whether the run was begun with the same flags cannot be known.')
         return now

@@ -19,18 +19,23 @@ import time
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf.console import command, signals
+from alexnet_tf.console import command, signals, terminal
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import evaluation_batches, training_batches
-from alexnet_tf.files import json_files, untrusted
+from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import checkpoints, lock
-from alexnet_tf.training import loop, optimizers, schedules, training
+from alexnet_tf.training import loop, optimizers, schedules
+from alexnet_tf.training.devices import make_strategy
+from alexnet_tf.training.plateau import Plateau
+from alexnet_tf.training.start import restore
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
 from nets import keras_layers, slim_checkpoints
 
 # What is called while a checkpoint is written, in this order; death comes before or after it.
 STAGES = {
-    'tensors': (slim_checkpoints, 'save'), 'sync': (json_files, 'sync'), 'manifest': (json_files, 'write'),
+    'tensors': (slim_checkpoints, 'save'), 'sync': (writing, 'sync'), 'manifest': (writing, 'write_json'),
     'rename': (os, 'replace'), 'state': (checkpoints, '_forget_older'), 'removal': (checkpoints, '_remove'),
     'best': (checkpoints, 'save_best'), 'link': (os, 'link')}
 MEAN = (120.0, 110.0, 100.0)
@@ -98,11 +103,11 @@ def state_hash(tensors):
 
 def make(num_clones=1, decode_threads=1):
     """(State, train step, step -> batches, () -> evaluation.Result) of the small run."""
-    strategy, _ = training.make_strategy(num_clones, num_clones > 1)
+    strategy, _ = make_strategy(num_clones, num_clones > 1)
     dataset, validation = (datasets.open_dataset(datasets.SAMPLE_DIR, split) for split in ('train', 'validation'))
     with strategy.scope():
-        state = training.State(network(), optimizers.make('momentum'), plateau=schedules.Plateau(2))
-    step = training.make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
+        state = State(network(), optimizers.make('momentum'), plateau=Plateau(2))
+    step = make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
     eval_step = evaluation.make_eval_step([(state.model, MEAN, 32)])
     squares = evaluation_batches(validation, batch_size=100, image_size=32)
     batches = functools.partial(training_batches, dataset, seed=0, batch_size=8, image_size=32,
@@ -126,7 +131,7 @@ def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at
         state, step, batches, validate = make(num_clones, decode_threads)
         if stall_at:
             stall(stall_at)
-        training.restore(state, train_dir)
+        restore(state, train_dir)
         loop.keep_best(state, train_dir)
 
         def slow_step(*batch):
@@ -157,7 +162,7 @@ def main():
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if die_at:
         arm(die_at)
-    untrusted.guard_terminal()
+    terminal.guard_terminal()
     command.guarded('small_run', lambda: run(**arguments), [])
 
 

@@ -13,7 +13,9 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.run_folder import checkpoints, metrics
-from alexnet_tf.training import loop, training
+from alexnet_tf.training import loop
+from alexnet_tf.training.saver import Saver
+from alexnet_tf.training.start import restore
 from nets import slim_checkpoints
 from tests.conftest import ROOT
 from tests.faults import small_run
@@ -162,7 +164,7 @@ def test_a_read_only_file_system(tmp_path):
 
 def train_small(folder, times, max_rollbacks, log=lambda _: None):
     state, step, batches, validate = small_run.make()
-    training.restore(state, str(folder), log=log)
+    restore(state, str(folder), log=log)
     loop.train(state, small_run.breaking(step, 7, times), batches, train_dir=str(folder),
                schedule=small_run.schedule(state), pace=small_run.pace(12, max_rollbacks=max_rollbacks),
                validate=validate, log=log)
@@ -207,7 +209,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 def test_what_is_saved_does_not_change_under_the_saver(tmp_path):
     variable = tf.Variable(tf.zeros([1 << 20]))
-    saver = loop.Saver(str(tmp_path))
+    saver = Saver(str(tmp_path))
     for step in range(5):
         variable.assign(tf.fill([1 << 20], float(step)))
         saver.save(step, {'v': variable})

@@ -12,7 +12,7 @@ import tf_keras
 
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import evaluation_batches
-from alexnet_tf.model import evaluation, loading, specs
+from alexnet_tf.model import building, evaluation, loading, specs
 from nets import slim_checkpoints
 from tests.conftest import run_python
 
@@ -162,7 +162,7 @@ def kept(tmp_path_factory):
     names = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation').class_names
     spec = specs.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
     specs.write_spec(spec, str(folder))
-    variables = slim_checkpoints.named_variables(specs.build(spec))
+    variables = slim_checkpoints.named_variables(building.build(spec))
     slim_checkpoints.save({name: 0.01 * tf.random.stateless_normal(variable.shape, [1, 2])
                            for name, variable in variables.items()}, str(folder / 'model.ckpt-1'))
     return folder

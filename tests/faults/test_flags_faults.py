@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.data import datasets
-from alexnet_tf.model import specs
+from alexnet_tf.model import building, specs
 from tests.conftest import run_python
 
 NAME_ONLY = 'it only says that a folder without class names has 1000; every other name says that it has not'
@@ -135,7 +135,7 @@ def write_run(folder):
     spec = specs.Spec('alexnet_v2', 224, names, (120.0, 110.0, 100.0), 1)
     specs.write_spec(spec, str(folder))
     tensors = {name: np.zeros(variable.shape, np.float32)
-               for name, variable in slim_checkpoints.named_variables(specs.build(spec)).items()}
+               for name, variable in slim_checkpoints.named_variables(building.build(spec)).items()}
     slim_checkpoints.save(tensors, str(folder / 'model.ckpt-1'))
 
 

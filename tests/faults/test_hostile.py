@@ -16,10 +16,10 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf import build_tfrecords, import_weights
+from alexnet_tf.console import terminal
 from alexnet_tf.data import datasets, shard_writer
 from alexnet_tf.data.batches import evaluation_batches
-from alexnet_tf.files import untrusted
-from alexnet_tf.model import specs
+from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
 from tests.conftest import ROOT, run_python
 from tests.test_datasets import prepare
@@ -51,15 +51,15 @@ def raw(text):
     ('plain, ä 猫 …', 'plain, ä 猫 …'), ('\x1b[31m', '\\x1b[31m'), ('\x9b', '\\x9b'), ('a\r\nb', 'a\\r\\nb'),
     ('\u202egnp', '\\u202egnp'), ('caf\udce9', 'caf\\udce9'), ('wide\u3000space', 'wide\u3000space'), ('\0', '\\x00')])
 def test_a_character_that_a_terminal_acts_on_is_shown_by_its_number(text, shown):
-    assert untrusted.printable(text) == shown and not raw(untrusted.printable(text))
+    assert terminal.printable(text) == shown and not raw(terminal.printable(text))
 
 
 PRINT_ALL_WAYS = '''
 import logging, sys
 from absl import logging as absl_logging
 logging.getLogger('tensorflow').addHandler(logging.StreamHandler(sys.stderr))
-from alexnet_tf.files import untrusted
-untrusted.guard_terminal()
+from alexnet_tf.console import terminal
+terminal.guard_terminal()
 text = sys.argv[1].encode().decode('unicode_escape')
 print(text, 'stdout')
 print(text, 'stderr', file=sys.stderr)
@@ -84,7 +84,7 @@ def test_no_way_of_printing_gets_past():
 
 
 def test_a_terminal_without_the_letters_gets_numbers():
-    code = 'from alexnet_tf.files import untrusted; untrusted.guard_terminal(); print("猫 caf\\udce9")'
+    code = 'from alexnet_tf.console import terminal; terminal.guard_terminal(); print("猫 caf\\udce9")'
     assert run_python('-c', code, PYTHONIOENCODING='ascii').stdout == '\\u732b caf\\udce9\n'
 
 
@@ -149,7 +149,7 @@ def test_a_pickle_in_a_mean_image_does_not_run(tmp_path):
 
 def refuse_mean(folder, spec, message):
     with pytest.raises(ValueError, match=message):
-        specs.load_mean(spec, str(folder))
+        building.load_mean(spec, str(folder))
 
 
 @pytest.mark.parametrize('content, message', [
@@ -235,7 +235,7 @@ def test_special_files_are_refused_wherever_files_are_found(special, tmp_path):
         (folder / name).symlink_to(special)
         with pytest.raises(ValueError, match=SPECIAL):
             datasets.open_dataset(str(folder), 'train')
-            specs.load_mean(specs.Spec('alexnet', 224, ('a',), name), str(folder))
+            building.load_mean(specs.Spec('alexnet', 224, ('a',), name), str(folder))
     with pytest.raises(ValueError, match=SPECIAL):
         shard_writer.read_image(str(special), None, 95)
     with pytest.raises(ValueError, match='no file and no checkpoint at'):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets
-from alexnet_tf.model import specs
+from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.weights import own_npz
 from nets import slim_checkpoints
@@ -56,10 +56,10 @@ def test_a_model_json_of_wrong_types_is_a_sentence(field, values, tmp_path):
         content = json.dumps(SPEC | {field: value})
         (tmp_path / 'model.json').write_text(content)
         with pytest.raises(ValueError, match=f'{field} is|unknown network|variant is|has no variants'):
-            specs.build(specs.read_spec(str(tmp_path)))
+            building.build(specs.read_spec(str(tmp_path)))
         with pytest.raises(ValueError, match='not the description of a network|unknown network|variant|its mean has'):
             spec, _, _ = own_npz.parse({'format': np.array('alexnet_tf 1'), 'model_json': np.array(content)})
-            specs.build(spec)
+            building.build(spec)
 
 
 @pytest.mark.parametrize('content', [b'[' * 100_000, b'\xff\xfe{}', b'\0' * 9, b'"x"', b'9' * 5000])

@@ -12,10 +12,13 @@ import tensorflow as tf
 import train_image_classifier
 from alexnet_tf.console import signals
 from alexnet_tf.data import datasets
-from alexnet_tf.files import json_files
-from alexnet_tf.model import loading, specs
+from alexnet_tf.files import writing
+from alexnet_tf.model import building, loading, specs
 from alexnet_tf.run_folder import checkpoints, metrics
-from alexnet_tf.training import loop, resuming, training
+from alexnet_tf.run_folder.metrics_log import MetricsLog
+from alexnet_tf.training import loop, resuming
+from alexnet_tf.training.start import restore
+from alexnet_tf.training.state import State
 from tests.conftest import messages_of, run_python
 from tests.faults import shards, small_run
 from tests.faults.test_checkpoint_faults import content, three_checkpoints
@@ -36,7 +39,7 @@ def interrupted_validation(folder):
 
 def go_on(folder, steps):
     state, step, batches, validate = small_run.make()
-    training.restore(state, str(folder), log=lambda _: None)
+    restore(state, str(folder), log=lambda _: None)
     result = loop.train(state, step, batches, train_dir=str(folder), schedule=small_run.schedule(state),
                         pace=small_run.pace(steps, save_secs=1000), validate=validate, log=lambda _: None)
     return state, result
@@ -108,7 +111,7 @@ def test_a_new_checkpoint_stays_when_the_older_ones_cannot_be_removed(tmp_path, 
 def test_a_damaged_row_is_named_when_a_run_goes_on(tmp_path, row):
     (tmp_path / 'metrics.jsonl').write_text(row + '\n{"kind": "train", "step": 6, "loss": 1}\n')
     with pytest.raises(ValueError, match='line 1 of .*metrics.jsonl is damaged'):
-        metrics.MetricsLog(str(tmp_path), 10)
+        MetricsLog(str(tmp_path), 10)
 
 
 def test_a_training_set_in_another_order_is_another(tmp_path):
@@ -149,7 +152,7 @@ def test_only_a_resumed_run_keeps_the_mean_image_of_its_folder(tmp_path, monkeyp
         spec, types.SimpleNamespace(folder=str(records)), {'seed': 0}, resumed)
     assert np.unique(mean).tolist() == [7 if resumed else 8]
     for folder in (run, run / 'best'):
-        assert (specs.load_mean(spec, str(folder)) == mean).all() and specs.read_spec(str(folder)) == spec
+        assert (building.load_mean(spec, str(folder)) == mean).all() and specs.read_spec(str(folder)) == spec
     assert resuming.check(str(run), {'seed': 0}, [], pytest.fail) == {'seed': 0}
 
 
@@ -158,7 +161,7 @@ def test_a_later_best_checkpoint_stays_in_best(tmp_path):
     interrupted_validation(tmp_path)
     go_on(tmp_path, 10)
     state, *_ = small_run.make()
-    training.restore(state, str(tmp_path), log=lambda _: None)
+    restore(state, str(tmp_path), log=lambda _: None)
     state.best_step.assign(9)
     for name in ('index', 'data-00000-of-00001', 'manifest.json'):
         os.link(tmp_path / f'model.ckpt-10.{name}', tmp_path / f'model.ckpt-9.{name}')
@@ -168,7 +171,7 @@ def test_a_later_best_checkpoint_stays_in_best(tmp_path):
 
 def test_a_row_or_a_small_file_that_cannot_be_written(tmp_path):
     """/dev/full takes nothing, as a full disk."""
-    log = metrics.MetricsLog(str(tmp_path), 0)
+    log = MetricsLog(str(tmp_path), 0)
     log._file.close()
     log._file = open('/dev/full', 'a')
     with pytest.raises(OSError, match='cannot write .*metrics.jsonl: No space left.*the same command goes on'):
@@ -176,7 +179,7 @@ def test_a_row_or_a_small_file_that_cannot_be_written(tmp_path):
     log.close()
     (tmp_path / 'a.json.partial').symlink_to('/dev/full')
     with pytest.raises(OSError, match='No space left'):
-        json_files.write(str(tmp_path / 'a.json'), {'a': 1})
+        writing.write_json(str(tmp_path / 'a.json'), {'a': 1})
     assert not any('partial' in name for name in os.listdir(tmp_path))
 
 
@@ -225,7 +228,7 @@ def test_numbers_that_cannot_be_counted(tmp_path):
 def test_a_new_run_does_not_replace_the_best_of_an_old_one(tmp_path):
     three_checkpoints(tmp_path / 'best')
     with pytest.raises(ValueError, match='has no checkpoint, but .*best has one, which a new run would replace'):
-        training.restore(small_run.make()[0], str(tmp_path))
+        restore(small_run.make()[0], str(tmp_path))
     with pytest.raises(ValueError, match='no checkpoint at --checkpoint_path=.*; .*best has one'):
         loading.load(str(tmp_path))
 
@@ -233,9 +236,9 @@ def test_a_new_run_does_not_replace_the_best_of_an_old_one(tmp_path):
 def test_variables_that_are_neither_loaded_nor_trained_are_refused(tmp_path):
     source = small_run.make()[0]
     checkpoints.save(str(tmp_path / 'source'), 1, source.tensors())
-    state = training.State(small_run.network(), source.optimizer, trainable_scopes=['small/conv1'])
+    state = State(small_run.network(), source.optimizer, trainable_scopes=['small/conv1'])
     with pytest.raises(ValueError, match='small/fc8/biases, small/fc8/weights would keep random values'):
-        training.restore(state, str(tmp_path), checkpoint_path=str(tmp_path / 'source'), exclude_scopes=['small/fc8'])
+        restore(state, str(tmp_path), checkpoint_path=str(tmp_path / 'source'), exclude_scopes=['small/fc8'])
 
 
 def test_a_validation_that_is_not_finite_is_not_saved(tmp_path):

@@ -1,12 +1,10 @@
-"""Small files: written whole or not at all; JSON read with errors that name the file."""
+"""Small files, written whole or not at all."""
 import contextlib
 import json
 import os
 
-from alexnet_tf.files import untrusted
 
-
-def write(path, content):
+def write_json(path, content):
     """Writes content to path by way of a temporary name, and makes the folder. Raises OSError."""
     write_text(path, json.dumps(content, indent=1))
 
@@ -42,20 +40,12 @@ def sync(path):
         os.close(descriptor)
 
 
-def read(path):
-    """The dictionary in a file; None when there is no such file.
-
-    Raises: ValueError for a file that is damaged or holds something else.
-    """
-    try:
-        text = untrusted.read_text(path)
-    except FileNotFoundError:
-        return None
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:  # RecursionError: of thousands of brackets
-        raise ValueError(f'cannot read {path}: {error}. Restore or remove it.') from error
-    if not isinstance(content, dict):
-        raise ValueError(f'cannot read {path}: it holds a {type(content).__name__}, not an object {{…}}. Restore or '
-                         'remove it.')
-    return content
+def check_writable(folder, flag):
+    """Raises ValueError, before long work, for a folder that cannot be made or written to. Nothing is made here."""
+    there = os.path.abspath(folder)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise ValueError(f'--{flag}={folder} cannot be a folder: {there} is a file or a broken link; choose another.')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f'--{flag}={folder} cannot be written to: no permission in {there}; choose another.')

@@ -1,63 +1,8 @@
-"""What others wrote: text before it reaches a terminal, small files before they are read, JSON before it is used."""
-import io
-import logging
+"""Files that others wrote: checked before they are read, and what they say before it is used."""
+import json
 import os
-import sys
-import unicodedata
 
 MAX_TEXT_BYTES = 1 << 26  # of a file that is read as a whole; names of 22,000 classes are half a megabyte
-
-
-# --- text on a terminal ----------------------------------------------------------------------------
-
-
-def printable(text, keep=''):
-    """The text with an escape such as \\x1b for every character that a terminal could act on.
-
-    Those are control characters, marks that turn the direction of writing, and bytes that are no text (half of a
-    surrogate pair, as in file names that are not UTF-8). keep: characters to leave as they are.
-    """
-    if text.isprintable():
-        return text
-    return ''.join(
-        character if character.isprintable() or character in keep or unicodedata.category(character) == 'Zs'
-        else character.encode('unicode_escape').decode() for character in text)
-
-
-class PrintableStream:
-    """A text stream that escapes what `printable` escapes, but for line ends and tabs."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def write(self, text):
-        self._stream.write(printable(text, keep='\n\t'))
-        return len(text)
-
-    def writelines(self, lines):
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-
-def guard_terminal():
-    """From now on all that Python prints goes through a PrintableStream; TensorFlow's and absl's log lines too."""
-    for name in ('stdout', 'stderr'):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            # a terminal that has not the letter gets its number; lines appear when they are written, also in a file
-            stream.reconfigure(errors='backslashreplace', line_buffering=True)
-        setattr(sys, name, PrintableStream(stream))
-    for logger in map(logging.getLogger, ('', 'absl', 'tensorflow')):
-        for handler in logger.handlers:
-            handler = getattr(handler, 'python_handler', handler)  # absl's handler holds the one that writes
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(sys.stderr)
-
-
-# --- files -----------------------------------------------------------------------------------------
 
 
 def check_regular(path):
@@ -85,18 +30,23 @@ def read_text(path):
     return text
 
 
-def check_writable(folder, flag):
-    """Raises ValueError, before long work, for a folder that cannot be made or written to. Nothing is made here."""
-    there = os.path.abspath(folder)
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
-    if not os.path.isdir(there):
-        raise ValueError(f'--{flag}={folder} cannot be a folder: {there} is a file or a broken link; choose another.')
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f'--{flag}={folder} cannot be written to: no permission in {there}; choose another.')
+def read_json(path):
+    """The dictionary in a file; None when there is no such file.
 
-
-# --- JSON ------------------------------------------------------------------------------------------
+    Raises: ValueError for a file that is damaged or holds something else.
+    """
+    try:
+        text = read_text(path)
+    except FileNotFoundError:
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:  # RecursionError: of thousands of brackets
+        raise ValueError(f'cannot read {path}: {error}. Restore or remove it.') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'cannot read {path}: it holds a {type(content).__name__}, not an object {{…}}. Restore or '
+                         'remove it.')
+    return content
 
 
 def check_fields(content, rules, path):
