@@ -8,49 +8,20 @@ import itertools
 import os
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf.console import command
+from alexnet_tf.console import command, flag_table
 from alexnet_tf.data import datasets, preprocessing
-from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches
+from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.run_folder.metrics_log import write_scalars
-from alexnet_tf.script_flags import refused
+from alexnet_tf.script_flags.eval import ROWS
 
 FLAGS = flags.FLAGS
-
-
-def define_flags():
-    """slim's flags wherever the meaning stands; the README has the table."""
-    f = flags
-    f.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest. Several, with commas '
-                    'between: their probabilities are averaged.')
-    f.DEFINE_string('eval_dir', None, 'Folder for results; default: eval in the folder of the checkpoint (of one).')
-    f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
-    f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
-    f.DEFINE_string('dataset_split_name', 'validation', 'Split to score.')
-    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: as in training.',
-                     lower_bound=0)
-    f.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
-    f.DEFINE_integer('batch_size', 100, 'Images at once; it does not change the result.', lower_bound=1)
-    f.DEFINE_integer('max_num_batches', None, 'Score only so many batches.', lower_bound=1)
-    f.DEFINE_integer('eval_image_size', None, 'Pixels; default: that of training.', lower_bound=1)
-    f.DEFINE_enum('views', '1', ['1', '10'], '1: centre. 10: corners, centre and mirrors, probabilities averaged.')
-    f.DEFINE_enum('precision', 'float32', ['float32', 'bfloat16', 'auto'], 'Arithmetic.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, MAX_THREADS)
-    f.DEFINE_integer('max_bad_records', 0, 'Leave out so many records that are damaged or no images; each is named. '
-                     'One more is an error.', lower_bound=0)
-    f.DEFINE_string('scores_file', None, 'Write scores and labels of every image to this .npz.')
-    f.DEFINE_bool('wait_for_checkpoints', False, 'Go on with the newest checkpoint of the folder, as often as '
-                  'there is a new one.')
-    f.DEFINE_float('wait_timeout_secs', 3600, 'End when no new checkpoint came for so long.', lower_bound=0)
-    refused.define_refused(refused.EVAL)
 
 
 def check_places(checkpoint_paths):
@@ -61,8 +32,6 @@ def check_places(checkpoint_paths):
     if len(checkpoint_paths) > 1 and not FLAGS.eval_dir and not FLAGS.wait_for_checkpoints:
         raise ValueError(f'--checkpoint_path names {len(checkpoint_paths)} networks; say with --eval_dir where their '
                          'common result goes.')
-    if FLAGS['wait_timeout_secs'].present and not FLAGS.wait_for_checkpoints:
-        raise ValueError('--wait_timeout_secs has no effect without --wait_for_checkpoints.')
     if FLAGS.eval_dir:
         writing.check_writable(FLAGS.eval_dir, 'eval_dir')
     if FLAGS.scores_file:
@@ -202,6 +171,7 @@ def is_whole(checkpoint):
 
 def main():
     paths = FLAGS.checkpoint_path.split(',')
+    flag_table.check_effects(ROWS)
     check_places(paths)
     if not FLAGS.wait_for_checkpoints:
         evaluate_once(paths)
@@ -212,5 +182,4 @@ def main():
 
 
 if __name__ == '__main__':
-    define_flags()
-    command.run('eval_image_classifier', main)
+    command.run('eval_image_classifier', main, ROWS)

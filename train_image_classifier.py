@@ -11,19 +11,20 @@ import math
 import os
 import shlex
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import tensorflow as tf
 from absl import flags
 
-from alexnet_tf.console import command, signals
+from alexnet_tf.console import command, flag_table, signals
 from alexnet_tf.data import datasets, preprocessing
-from alexnet_tf.data.batches import MAX_THREADS, evaluation_batches, training_batches
+from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.color_noise import color_noise
 from alexnet_tf.files import writing
 from alexnet_tf.model import building, evaluation, precision, specs
 from alexnet_tf.run_folder import checkpoints, lock
-from alexnet_tf.script_flags import recipes, refused
+from alexnet_tf.script_flags import recipes
+from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
 from alexnet_tf.training import loop, optimizers, resuming, schedules
+from alexnet_tf.training import threads as threads_of
 from alexnet_tf.training.devices import make_strategy
 from alexnet_tf.training.plateau import Plateau
 from alexnet_tf.training.start import restore
@@ -36,109 +37,9 @@ FLAGS = flags.FLAGS
 SAMPLE_DEFAULTS = {'batch_size': 32, 'num_epochs': 5.0, 'learning_rate_decay_type': 'piecewise',
                    'decay_epochs': ['4'], 'dropout_keep_prob': 0.8, 'color_noise': 0.0}
 
-MAY_BE_EMPTY = ('validation_split_name',)
-
-
-def define_flags():
-    """slim's flags wherever the meaning stands, with AlexNet's defaults; the README has the table."""
-    f = flags
-    f.DEFINE_string('train_dir', 'runs/alexnet', 'Folder for checkpoints, summaries and metrics.jsonl.')
-    f.DEFINE_string('dataset_dir', None, 'Folder with TFRecords; without it the sample is used.')
-    f.DEFINE_string('dataset_name', 'imagenet', "'imagenet': 1000 classes where the folder names none.")
-    f.DEFINE_string('dataset_split_name', 'train', 'Split to train on.')
-    f.DEFINE_string('validation_split_name', 'validation', "Split to validate on; '' for none.")
-    f.DEFINE_integer('labels_offset', None, 'Subtracted from labels and their number; default: so that the first '
-                     "class is 0. slim's default, 0, keeps the background class.", lower_bound=0)
-    f.DEFINE_string('model_name', 'alexnet_v2', 'alexnet_v2 or alexnet.')
-    f.DEFINE_enum('recipe', None, recipes.NAMES, "All of AlexNet's recipe as the paper, the original program (source) "
-                  'or Caffe has it; flags that are given go before. See alexnet_tf/script_flags/recipes.py.')
-    f.DEFINE_bool('print_recipe', False, "Print the recipe's flags, their values and sources, and end.")
-    f.DEFINE_enum('variant', 'paper', list(alexnet.VARIANTS), 'Whose alexnet, where the sources disagree.')
-    f.DEFINE_integer('train_image_size', None, 'Pixels; default: 224, for --variant=caffe 227.', lower_bound=1)
-    f.DEFINE_integer('batch_size', 128, 'Examples a step, all devices together.', lower_bound=1)
-    f.DEFINE_float('num_epochs', 90.0, 'Epochs to train (paper: about 90).', lower_bound=0)
-    f.DEFINE_integer('max_number_of_steps', None, 'Steps to train, instead of --num_epochs.', lower_bound=0)
-    f.DEFINE_integer('seed', 0, 'Of order, crops, noise, dropout and initial weights.', 0, 2 ** 32 - 1)
-    f.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
-    f.DEFINE_integer('num_clones', 1, 'Local devices.', lower_bound=1)
-    f.DEFINE_integer('model_parallel', 1, "2: the paper's two towers, one on each of two devices.", 1, 2)
-    f.DEFINE_bool('clone_on_cpu', False, 'Make the clones, or the two devices, on logical CPU devices.')
-    f.DEFINE_integer('num_preprocessing_threads', None, 'Default: TensorFlow decides.', 1, MAX_THREADS)
-    f.DEFINE_integer('intra_op_threads', None, 'Threads of one operation; default: as the run in --train_dir was '
-                     "begun, else one a core. Sums are split among them: the weights' last bits depend on it.", 1,
-                     MAX_THREADS)
-    f.DEFINE_integer('max_bad_records', 0, 'Of each split, leave out so many records that are damaged or no images; '
-                     'each is named. One more ends the run.', lower_bound=0)
-    f.DEFINE_enum('mean', 'rgb', ['rgb', 'image'], "Subtract the training set's mean RGB or mean image.")
-    f.DEFINE_integer('resize_side_max', None, 'Scale jitter: the shorter side is resized to a random length from 256 '
-                     '(in proportion for other sizes) to this, before the crop; default: none, as the paper.', 1)
-    f.DEFINE_float('color_noise', 0.1, 'Standard deviation of the PCA colour noise, in deviations of the '
-                   'training set along its axes (paper: 0.1); 0: none.', lower_bound=0)
-    f.DEFINE_enum('color_noise_kind', 'deviations', preprocessing.NOISE_KINDS, 'What the draws are multiplied by; see '
-                  'preprocessing.noise_axes.')
-    f.DEFINE_float('dropout_keep_prob', 0.5, 'Share of fc6 and fc7 kept in training.', 0, 1)
-    f.DEFINE_enum('dropout_form', None, ['inverted', 'original'], 'Rescale what is kept in training, or multiply all '
-                  "at test, as the 2012 program; default: the variant's.")
-    f.DEFINE_enum('initial_values', None, recipes.NAMES, "Initial weights and biases of alexnet; default: the "
-                  "variant's.")
-    f.DEFINE_float('hidden_bias', None, 'Initial bias of the layers that have one (paper: 1); default: 0.1, with '
-                   'the values of source 1.')
-    f.DEFINE_float('weight_decay', 0.0005, 'On weights, not on biases.', lower_bound=0)
-    f.DEFINE_float('label_smoothing', 0.0, 'Share of the target spread over all classes.', 0, 1)
-    f.DEFINE_enum('optimizer', 'momentum', optimizers.NAMES, 'Optimizer.')
-    for name, default in OPTIMIZER_FLAGS.items():
-        f.DEFINE_float(name, default, 'See alexnet_tf/training/optimizers.py.', *OPTIMIZER_BOUNDS.get(name, (0, None)))
-    f.DEFINE_float('learning_rate', 0.01, 'Initial learning rate.', lower_bound=0)
-    f.DEFINE_float('bias_learning_rate_factor', 1.0, "Biases' rate, in rates of weights.", lower_bound=0)
-    f.DEFINE_list('learning_rate_steps', [], 'Of steps: epoch:rate or epoch:target=rate, as '
-                  '0:0.01,25:0.001,67:conv1=0,67:color_noise=0; targets are layers, weights, biases, conv1/biases.')
-    f.DEFINE_float('warmup_epochs', 0.0, 'Epochs in which the rate rises linearly from 0.', lower_bound=0)
-    f.DEFINE_enum('learning_rate_decay_type', 'plateau', [*schedules.DECAY_TYPES, 'steps'], 'Schedule.')
-    f.DEFINE_float('learning_rate_decay_factor', 0.1, 'Of plateau, piecewise and exponential.', lower_bound=0)
-    f.DEFINE_float('num_epochs_per_decay', 30.0, 'Of exponential and polynomial.', lower_bound=1e-9)
-    f.DEFINE_list('decay_epochs', [], 'Of piecewise: epochs after which the rate is multiplied, as 13,18.')
-    f.DEFINE_integer('plateau_patience', 5, 'Of plateau: validations without a new best.', lower_bound=1)
-    f.DEFINE_float('end_learning_rate', 0.0001, 'Of polynomial.', lower_bound=0)
-    f.DEFINE_integer('validate_every_n_steps', None, 'Default: once an epoch.', lower_bound=1)
-    f.DEFINE_integer('log_every_n_steps', 10, 'Steps between progress lines.', lower_bound=1)
-    f.DEFINE_float('save_interval_secs', 600, 'Seconds between checkpoints.', lower_bound=0)
-    f.DEFINE_integer('max_rollbacks', 1, 'How often a loss that is not finite sends the run back to its last '
-                     'checkpoint, before it ends.', lower_bound=0)
-    f.DEFINE_list('allow_changes', [], 'What may be other than when the run in --train_dir was begun: '
-                  + ', '.join(resuming.COMPARED) + '.')
-    f.DEFINE_integer('save_summaries_secs', 30, 'Seconds until summaries are on disk.', lower_bound=1)
-    f.DEFINE_string('checkpoint_path', None, 'Warm start: a checkpoint or its folder (ignored on resuming).')
-    f.DEFINE_list('checkpoint_exclude_scopes', [], 'Prefixes of variables not to load, as alexnet_v2/fc8.')
-    f.DEFINE_list('trainable_scopes', [], 'Prefixes of variables to train; default: all.')
-    f.DEFINE_bool('ignore_missing_vars', False, 'Let variables missing in checkpoint_path keep initial values.')
-    f.register_validator('decay_epochs', are_epochs, message='must be numbers of epochs, ascending, as 13,18')
-    refused.define_refused(refused.TRAIN)
-
-
-OPTIMIZER_FLAGS = optimizers.make.__kwdefaults__
-OPTIMIZER_BOUNDS = {'ftrl_learning_rate_power': (None, 0)} | dict.fromkeys(
-    ('momentum', 'adadelta_rho', 'adam_beta1', 'adam_beta2', 'rmsprop_momentum', 'rmsprop_decay'), (0, 1))
-SCHEDULE = 'learning_rate_decay_type'
-WORKS_WITH = {  # a flag: (the one that decides, its values with which the first has an effect)
-    'learning_rate': (SCHEDULE, schedules.DECAY_TYPES), 'warmup_epochs': (SCHEDULE, schedules.DECAY_TYPES),
-    'learning_rate_decay_factor': (SCHEDULE, ('plateau', 'piecewise', 'exponential')),
-    'num_epochs_per_decay': (SCHEDULE, ('exponential', 'polynomial')), 'end_learning_rate': (SCHEDULE, ('polynomial',)),
-    'plateau_patience': (SCHEDULE, ('plateau',)),
-    **{name: ('optimizer', (name.partition('_')[0],)) for name in OPTIMIZER_FLAGS},  # adam_beta1 with adam, …
-    'opt_epsilon': ('optimizer', ('adadelta', 'adam', 'rmsprop'))}
-
-
-def are_epochs(values):
-    try:
-        epochs = [float(value) for value in values]
-        return all(0 <= epoch < math.inf for epoch in epochs) and epochs == sorted(epochs)
-    except ValueError:
-        return False
-
-
 def run(notice):
     check_flags()
-    threads, reason = resuming.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
+    threads, reason = threads_of.choose(FLAGS.train_dir, FLAGS.intra_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     FLAGS.intra_op_threads = threads
     print(f'Threads of an operation: {threads} ({reason}).')
@@ -155,13 +56,13 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     """What the process does while it has train_dir for itself."""
     flag_values = described_flags(policy, dataset)
     if checkpoints.find(FLAGS.train_dir):
-        flag_values = resuming.check(FLAGS.train_dir, flag_values, FLAGS.allow_changes)
+        flag_values = resuming.check(FLAGS.train_dir, flag_values, RESUME, FLAGS.allow_changes)
     spec = make_spec(dataset)
     building.set_seed(FLAGS.seed)
     with strategy.scope():
         model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=devices,
                              hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
-        optimizer = optimizers.make(FLAGS.optimizer, **{name: FLAGS[name].value for name in OPTIMIZER_FLAGS})
+        optimizer = optimizers.make(FLAGS.optimizer, **{row.name: FLAGS[row.name].value for row in OPTIMIZER})
         plateau = Plateau(FLAGS.plateau_patience) if uses_plateau() else None
         state = State(model, optimizer, trainable_scopes=FLAGS.trainable_scopes, plateau=plateau,
                                own_rates=bool(FLAGS.learning_rate_steps) or FLAGS.bias_learning_rate_factor != 1)
@@ -173,8 +74,7 @@ def run_on(dataset, validation, strategy, devices, policy, notice):
     mean = write_description(spec, dataset, flag_values, resumed=start_step > 0)
     train_step = make_train_step(
         state, strategy, batch_size=FLAGS.batch_size, mean=mean, seed=FLAGS.seed,
-        noise_axes=preprocessing.dataset_noise_axes(dataset.info, FLAGS.color_noise, FLAGS.color_noise_kind),
-        noise_divisor=preprocessing.noise_divisor(FLAGS.color_noise, FLAGS.color_noise_kind),
+        noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
         weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing)
     pace = make_pace(dataset)
     print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
@@ -196,9 +96,9 @@ def make_pace(dataset):
     per_epoch, steps = len(dataset) / FLAGS.batch_size, FLAGS.max_number_of_steps
     if steps is None:
         steps = round(FLAGS.num_epochs * per_epoch, 6)
-        if steps > command.LARGEST:
+        if steps > flag_table.LARGEST:
             raise ValueError(f'--num_epochs={FLAGS.num_epochs:g} would be {steps:g} steps; it must be at most '
-                             f'{command.LARGEST}.')
+                             f'{flag_table.LARGEST}.')
     return loop.Pace(
         max_steps=math.ceil(steps),
         batch_size=FLAGS.batch_size, num_examples=len(dataset),
@@ -259,7 +159,8 @@ def image_size():
 
 def check_flags():
     """Refuses flags that would have no effect."""
-    resuming.check_allowed(FLAGS.allow_changes)
+    flag_table.check_effects(ROWS)
+    resuming.check_allowed(FLAGS.allow_changes, RESUME)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
     piecewise = FLAGS.learning_rate_decay_type == 'piecewise'
@@ -273,17 +174,6 @@ def check_flags():
     if (steps or FLAGS.bias_learning_rate_factor != 1) and FLAGS.optimizer not in ('momentum', 'sgd'):
         raise ValueError(f'--optimizer={FLAGS.optimizer} cannot give single variables a rate of their own '
                          '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
-    for name, (decides, values) in WORKS_WITH.items():
-        if FLAGS[name].present and FLAGS[decides].value not in values:
-            raise ValueError(f'--{name} has no effect with --{decides}={FLAGS[decides].value}; leave it out, or choose '
-                             f'--{decides}={"|".join(values)}.')
-    if FLAGS['color_noise_kind'].present and not FLAGS.color_noise:
-        raise ValueError(f'--color_noise_kind={FLAGS.color_noise_kind} has no effect with --color_noise=0.')
-    if FLAGS['num_epochs'].present and FLAGS.max_number_of_steps is not None:
-        raise ValueError(f'--num_epochs={FLAGS.num_epochs:g} and --max_number_of_steps={FLAGS.max_number_of_steps} '
-                         'both say when training ends; give one of them.')
-    if FLAGS.validate_every_n_steps and not FLAGS.validation_split_name:
-        raise ValueError('--validate_every_n_steps has no effect with --validation_split_name= (no validation).')
     writing.check_writable(FLAGS.train_dir, 'train_dir')
     preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
@@ -299,8 +189,7 @@ def check_flags():
 
 def described_flags(policy, dataset):
     """{flag: value} of this run, with the arithmetic that was chosen and what the training set is."""
-    own = FLAGS.flags_by_module_dict()[FLAGS.find_module_defining_flag('train_dir')]
-    values = {flag.name: flag.value for flag in own if flag.name not in refused.TRAIN}
+    values = {name: FLAGS[name].value for name in RESUME if name != resuming.DATASET}
     return values | {'precision': policy.replace('mixed_', ''), 'dataset': resuming.describe(dataset)}
 
 
@@ -387,5 +276,4 @@ def main():
 
 
 if __name__ == '__main__':
-    define_flags()
-    command.run('train_image_classifier', main, may_be_empty=MAY_BE_EMPTY)
+    command.run('train_image_classifier', main, ROWS)

@@ -9,16 +9,16 @@ import dataclasses
 import os
 import statistics
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import numpy as np
 import tensorflow as tf
 import tf_keras
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.color_noise import color_noise
 from alexnet_tf.files import reading, writing
 from alexnet_tf.model import building, evaluation, precision
 from alexnet_tf.run_folder import metrics
@@ -29,6 +29,20 @@ from alexnet_tf.training.step import make_train_step
 from nets import alexnet, rows
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('dataset_dir', str, None, 'Folder with TFRecords, splits train and validation. Default: the sample.'),
+    Flag('output_dir', str, 'runs/ablations', 'Folder for checkpoints, table.md, curves.png and results.json.'),
+    Flag('epochs', float, 10.0, 'Epochs of every run.', 0.1),
+    Flag('seeds', list, ['0', '1'], 'One run for each seed and variant.', valid=(
+        lambda seeds: seeds and all(seed.isdecimal() and len(seed) < 11 and int(seed) < 2 ** 32 for seed in seeds),
+        'must be numbers from 0 to 4294967295, as 0,1')),
+    Flag('width', float, 1.0, "Share of the paper's kernels in every layer.", 0.01, 1),
+    Flag('batch_size', int, 128, 'Images a step.', 1),
+    Flag('learning_rate', float, 0.01, 'Learning rate, divided by 10 after 70 % and 90 % of the epochs.', 0),
+    Flag('precision', str, 'auto', 'Arithmetic; variables are always float32.',
+         choices=('float32', 'bfloat16', 'auto')),
+    Flag('only', list, [], 'Names of variants, as alexnet,tanh. Default: all.'),
+)
 SIZE = 224
 
 
@@ -104,9 +118,8 @@ def train_variant(variant, seed, dataset, validation, folder):
     state = State(model, optimizers.make('momentum'))
     restore(state, folder)
     mean = np.array(dataset.info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB), np.float32)
-    axes = preprocessing.dataset_noise_axes(dataset.info, variant.color_noise)
     step = make_train_step(state, tf.distribute.get_strategy(), batch_size=FLAGS.batch_size, mean=mean,
-                                    seed=seed, noise_axes=axes)
+                                    seed=seed, noise=color_noise(dataset.info, scale=variant.color_noise))
     per_epoch = len(dataset) / FLAGS.batch_size
     squares, learned = (evaluation_batches(split, batch_size=100, image_size=SIZE)
                         for split in (validation, dataset))
@@ -191,8 +204,8 @@ def draw(results, path):
 def main():
     writing.check_writable(FLAGS.output_dir, 'output_dir')
     seeds = [int(seed) for seed in FLAGS.seeds]
-    dataset = datasets.open_dataset(FLAGS.dataset_dir, 'train')
-    validation = datasets.open_dataset(FLAGS.dataset_dir, 'validation')
+    dataset = datasets.open_dataset(FLAGS.dataset_dir or datasets.SAMPLE_DIR, 'train')
+    validation = datasets.open_dataset(FLAGS.dataset_dir or datasets.SAMPLE_DIR, 'validation')
     path = os.path.join(FLAGS.output_dir, 'results.json')
     settings = {name: FLAGS[name].value for name in ('epochs', 'width', 'batch_size', 'learning_rate', 'dataset_dir')}
     settings['precision'] = precision.choose(FLAGS.precision)[0]
@@ -226,21 +239,5 @@ def main():
           + ('' if drawn else ' For curves.png: pip install matplotlib, and the same command again.'))
 
 
-def _define_flags():
-    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Folder with TFRecords, splits train and validation.')
-    flags.DEFINE_string('output_dir', 'runs/ablations', 'Folder for checkpoints, table.md, curves.png, results.json.')
-    flags.DEFINE_float('epochs', 10.0, 'Epochs of every run.', lower_bound=0.1)
-    flags.DEFINE_list('seeds', ['0', '1'], 'One run a seed and variant.')
-    flags.DEFINE_float('width', 1.0, "Share of the paper's kernels in every layer.", 0.01, 1)
-    flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)
-    flags.DEFINE_float('learning_rate', 0.01, 'Divided by 10 after 70 % and 90 % of the epochs.', lower_bound=0)
-    flags.DEFINE_enum('precision', 'auto', ['float32', 'bfloat16', 'auto'], 'Arithmetic; variables are float32.')
-    flags.DEFINE_list('only', [], 'Names of variants, as alexnet,tanh; default: all.')
-    flags.register_validator('seeds', lambda seeds: seeds and all(
-        seed.isdecimal() and len(seed) < 11 and int(seed) < 2 ** 32 for seed in seeds),
-        message='must be numbers from 0 to 4294967295, as 0,1')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('ablate', main)
+    command.run('ablate', main, ROWS)

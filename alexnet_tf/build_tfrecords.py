@@ -18,12 +18,26 @@ import numpy as np
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.progress import Progress
 from alexnet_tf.data import shard_writer
 from alexnet_tf.data.datasets import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading, writing
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('input_dir', str, None, 'Folder with train/<class>/* and val/<class>/*.', required=True),
+    Flag('output_dir', str, None, 'Folder for the records.', required=True),
+    Flag('seed', int, 0, 'Seed of the shuffle.', 0, 2 ** 32 - 1),
+    Flag('train_shards', int, None, 'Number of training files. Default: 1,252 images each.', 1),
+    Flag('validation_shards', int, None, 'The same for validation.', 1),
+    Flag('resize_shorter_side', int, None, 'Shrink images to this shorter side in pixels; 256 keeps all that training '
+         'at 224 sees.', 1),
+    Flag('quality', int, 95, 'Quality of JPEGs that are written anew.', 1, 100),
+    Flag('skip_unreadable', bool, False, 'Leave unreadable images out instead of failing.'),
+    Flag('synset_names', str, None, "File of lines 'class-folder readable name'."),
+    Flag('num_processes', int, None, 'Processes that write. Default: one a core.', 1),
+)
 SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
 MEAN_IMAGE_FILE = 'mean_image.npy'
@@ -271,20 +285,6 @@ def _finish(output_dir, classes, jobs, totals, plan, skip_unreadable, log):
     return info
 
 
-def _define_flags():
-    flags.DEFINE_string('input_dir', None, 'Folder with train/<class>/* and val/<class>/*.', required=True)
-    flags.DEFINE_string('output_dir', None, 'Folder for the records.', required=True)
-    flags.DEFINE_integer('seed', 0, 'Of the shuffle.', 0, 2 ** 32 - 1)
-    flags.DEFINE_integer('train_shards', None, 'Training files; default: 1,252 images each.', lower_bound=1)
-    flags.DEFINE_integer('validation_shards', None, 'The same for validation.', lower_bound=1)
-    flags.DEFINE_integer('resize_shorter_side', None, 'Shrink images to this shorter side in pixels; '
-                         '256 keeps all that training at 224 sees.', lower_bound=1)
-    flags.DEFINE_integer('quality', 95, 'Quality of JPEGs that are written anew.', 1, 100)
-    flags.DEFINE_bool('skip_unreadable', False, 'Leave unreadable images out instead of failing.')
-    flags.DEFINE_string('synset_names', None, "File of lines 'class-folder readable name'.")
-    flags.DEFINE_integer('num_processes', None, 'Default: one a core.', lower_bound=1)
-
-
 def main():
     shards = {'train': FLAGS.train_shards, 'validation': FLAGS.validation_shards}
     build(FLAGS.input_dir, FLAGS.output_dir, seed=FLAGS.seed, quality=FLAGS.quality,
@@ -294,5 +294,4 @@ def main():
 
 
 if __name__ == '__main__':
-    _define_flags()
-    command.run('build_tfrecords', main)
+    command.run('build_tfrecords', main, ROWS)

@@ -9,18 +9,22 @@ import math
 import os
 import re
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import numpy as np
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.files import reading, writing
 from alexnet_tf.model import specs
 from alexnet_tf.run_folder import metrics
 
 FLAGS = flags.FLAGS
-MAY_BE_EMPTY = ('output',)
+ROWS = (
+    Flag('train_dir', str, 'runs/alexnet', 'Folder of a training run; may be given without the name.'),
+    Flag('num_examples', int, 1_281_167, 'Training images. Default: those of ILSVRC-2012.', 1),
+    Flag('batch_size', int, None, "Examples a step. Default: as the run's flags.json says.", 1),
+    Flag('output', str, None, "File for the picture; '' for none. Default: curve.png in train_dir.", may_be_empty=True),
+)
 IMAGENET_IMAGES = 1_281_167  # training images of ILSVRC-2012
 CHANCE = 0.1  # %, of 1000 classes
 
@@ -230,17 +234,9 @@ def compare(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None, output=
             'No picture: matplotlib is not installed; pip install matplotlib')
 
 
-def _define_flags():
-    flags.DEFINE_string('train_dir', 'runs/alexnet', 'Folder of a training run; may be given without the name.')
-    flags.DEFINE_integer('num_examples', IMAGENET_IMAGES, 'Training images; default: those of ILSVRC-2012.', 1)
-    flags.DEFINE_integer('batch_size', None, "Examples a step; default: as the run's flags.json says.", 1)
-    flags.DEFINE_string('output', None, "The picture; default: curve.png in train_dir; '' for none.")
-
-
 def main():
     compare(FLAGS.train_dir, num_examples=FLAGS.num_examples, batch_size=FLAGS.batch_size, output=FLAGS.output)
 
 
 if __name__ == '__main__':
-    _define_flags()
-    command.run('compare_curve', main, positional='train_dir', may_be_empty=MAY_BE_EMPTY)
+    command.run('compare_curve', main, ROWS, 'train_dir')

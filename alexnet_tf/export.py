@@ -5,18 +5,24 @@
 """
 import os
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import tensorflow as tf
 from absl import flags, logging
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import preprocessing
 from alexnet_tf.files import writing
 from alexnet_tf.model import loading
 from alexnet_tf.weights import own_npz
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
+    Flag('output_dir', str, None, 'Folder for the SavedModel, or for weights.npz.', required=True),
+    Flag('to', str, 'saved_model', 'npz: the weights as NumPy arrays under documented names '
+         '(alexnet_tf/weights/own_npz.py).', choices=('saved_model', 'npz')),
+    Flag('model_name', str, None, 'alexnet_v2 or alexnet; only for checkpoints without a model.json.'),
+)
 
 
 class Served(tf.Module):
@@ -72,14 +78,6 @@ def check_empty(output_dir):
         raise ValueError(f'--output_dir={output_dir} exists and is not empty; choose another or delete it.')
 
 
-def _define_flags():
-    flags.DEFINE_string('checkpoint_path', 'runs/alexnet', 'A checkpoint, or a folder: its latest.')
-    flags.DEFINE_string('output_dir', None, 'Folder for the SavedModel, or for weights.npz.', required=True)
-    flags.DEFINE_enum('to', 'saved_model', ['saved_model', 'npz'], 'npz: the weights as NumPy arrays under documented '
-                      'names (alexnet_tf/weights/own_npz.py).')
-    flags.DEFINE_string('model_name', None, 'Only for checkpoints without a model.json: alexnet_v2 or alexnet.')
-
-
 def main():
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     tf.get_logger().setLevel('WARNING')
@@ -98,5 +96,4 @@ def main():
 
 
 if __name__ == '__main__':
-    _define_flags()
-    command.run('export', main)
+    command.run('export', main, ROWS)

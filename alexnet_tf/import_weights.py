@@ -16,12 +16,11 @@ import contextlib
 import dataclasses
 import os
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import numpy as np
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.files import writing
 from alexnet_tf.model import building, loading, specs
 from alexnet_tf.run_folder import checkpoints
@@ -29,6 +28,14 @@ from alexnet_tf.weights import numpy_files, own_npz, protos
 from nets import alexnet, rows, slim_checkpoints
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('source', str, None, 'ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True),
+    Flag('output_dir', str, None, 'Folder for model.ckpt-0 and model.json.', required=True),
+    Flag('variant', str, 'paper', 'Variant of an alexnet checkpoint that has no model.json.',
+         choices=('paper', 'source', 'caffe')),
+    Flag('class_names', str, None, "Text file with the name of a class on each line, in the network's order. Default: "
+         'numbers.'),
+)
 CAFFE_MEAN_RGB = (122.67891434, 116.66876762, 104.00698793)  # Caffe: ilsvrc_2012_mean.npy, mean over its pixels
 TOLERANCE = 1e-3  # of the largest logit: float32 sums of 9216 terms in another order differ by 1e-6 to 1e-5
 _NPY, _ZIP = b'\x93NUMPY', (b'PK\x03\x04', b'PK\x05\x06')
@@ -323,13 +330,6 @@ def read_class_names(path):
     return names
 
 
-def _define_flags():
-    flags.DEFINE_string('source', None, 'ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True)
-    flags.DEFINE_string('output_dir', None, 'Folder for model.ckpt-0 and model.json.', required=True)
-    flags.DEFINE_enum('variant', 'paper', list(alexnet.VARIANTS), 'Of alexnet in a checkpoint without a model.json.')
-    flags.DEFINE_string('class_names', None, "Text file, a class a line in the network's order; default: numbers.")
-
-
 def main():
     check_output(FLAGS.output_dir)
     source = read(FLAGS.source, read_class_names(FLAGS.class_names) if FLAGS.class_names else None,
@@ -348,5 +348,4 @@ def main():
 
 
 if __name__ == '__main__':
-    _define_flags()
-    command.run('import_weights', main)
+    command.run('import_weights', main, ROWS)

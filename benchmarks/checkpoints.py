@@ -6,18 +6,22 @@ import os
 import tempfile
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import tensorflow as tf
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.training.saver import Saver
 from benchmarks import timing
 from benchmarks.train_step import CLASSES, POLICIES, SIZE, make_ours
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('dtypes', list, list(POLICIES), 'Arithmetic.'),
+    Flag('repetitions', int, 5, 'Saves.', low=1),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 
 
 def measure(network, dtype, batch):
@@ -54,12 +58,5 @@ def main():
     timing.report([row for dtype in FLAGS.dtypes for row in measure('alexnet_v2', dtype, 128)], FLAGS.output_json)
 
 
-def _define_flags():
-    flags.DEFINE_list('dtypes', list(POLICIES), 'Arithmetic.')
-    flags.DEFINE_integer('repetitions', 5, 'Saves.', lower_bound=1)
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.checkpoints', main)
+    command.run('benchmarks.checkpoints', main, ROWS)

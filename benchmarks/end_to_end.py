@@ -5,7 +5,6 @@
 Also the time to the first step and images/s of evaluation. The script, in a process of its own,
 and the bare step take turns.
 """
-import os
 import re
 import statistics
 import subprocess
@@ -13,17 +12,25 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import metrics
 from benchmarks import timing
 from benchmarks.train_step import ours
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('dataset_dir', str, datasets.SAMPLE_DIR, 'Records to train on.'),
+    Flag('networks', list, ['alexnet_v2'], 'Networks.'),
+    Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
+    Flag('batch_size', int, 128, 'Images a step.', low=1),
+    Flag('steps', int, 12, 'Steps of every run of the script.', low=4),
+    Flag('repetitions', int, 5, 'Runs of the script.', low=1),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 
 
 def script(network, dtype, folder):
@@ -89,16 +96,5 @@ def main():
     timing.report(results, FLAGS.output_json)
 
 
-def _define_flags():
-    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Records to train on.')
-    flags.DEFINE_list('networks', ['alexnet_v2'], 'Networks.')
-    flags.DEFINE_list('dtypes', ['float32', 'bfloat16'], 'Arithmetic.')
-    flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)
-    flags.DEFINE_integer('steps', 12, 'Steps of every run of the script.', lower_bound=4)
-    flags.DEFINE_integer('repetitions', 5, 'Runs of the script.', lower_bound=1)
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.end_to_end', main)
+    command.run('benchmarks.end_to_end', main, ROWS)

@@ -4,10 +4,7 @@
 
 Throughput by batch, and at batch 1 the latency's median and 99th percentile.
 """
-import os
 import tempfile
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +12,20 @@ from absl import flags, logging
 
 from alexnet_tf import export
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import preprocessing
 from alexnet_tf.model import building, loading, specs
 from benchmarks import peers, timing
 from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('networks', list, ['alexnet_v2', 'alexnet'], 'Networks.'),
+    Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
+    Flag('batches', list, ['1', '8', '128'], 'Images at once.'),
+    Flag('repetitions', int, 7, 'Of each peer after the warm-up; 200 at batch 1.', low=1),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 
 
 def ours(network, images, dtype):
@@ -84,14 +89,5 @@ def main():
     timing.report(results, FLAGS.output_json)
 
 
-def _define_flags():
-    flags.DEFINE_list('networks', ['alexnet_v2', 'alexnet'], 'Networks.')
-    flags.DEFINE_list('dtypes', ['float32', 'bfloat16'], 'Arithmetic.')
-    flags.DEFINE_list('batches', ['1', '8', '128'], 'Images at once.')
-    flags.DEFINE_integer('repetitions', 7, 'Of each peer after the warm-up; 200 at batch 1.', lower_bound=1)
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.inference', main)
+    command.run('benchmarks.inference', main, ROWS)

@@ -13,17 +13,22 @@ import os
 import statistics
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 import tensorflow as tf
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.batches import evaluation_batches, training_batches
 from benchmarks import timing
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('dataset_dir', list, [datasets.SAMPLE_DIR], 'Folders of records, with commas between.'),
+    Flag('images', int, 1000, 'Images a repetition.', low=1),
+    Flag('repetitions', int, 5, 'Repetitions.', low=1),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 BATCH = 128
 
 
@@ -145,13 +150,5 @@ def main():
     timing.report(results, FLAGS.output_json, share_of='bare decoding')
 
 
-def _define_flags():
-    flags.DEFINE_list('dataset_dir', [datasets.SAMPLE_DIR], 'Folders of records, with commas between.')
-    flags.DEFINE_integer('images', 1000, 'Images a repetition.', lower_bound=1)
-    flags.DEFINE_integer('repetitions', 5, 'Repetitions.', lower_bound=1)
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.input_pipeline', main)
+    command.run('benchmarks.input_pipeline', main, ROWS)

@@ -12,17 +12,25 @@ import subprocess
 import sys
 import tempfile
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 from absl import flags
 
 from alexnet_tf.console import command
+from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import training_batches
 from benchmarks import input_pipeline, timing
 from benchmarks.train_step import ours
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('dataset_dir', str, datasets.SAMPLE_DIR, 'Records in slim shards.'),
+    Flag('times', list, ['1', '10', '100'], 'How often the shards are repeated.'),
+    Flag('batches', list, ['1', '8', '32', '128', '256'], 'Images a step.'),
+    Flag('sizes', list, ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.'),
+    Flag('processes', list, ['1', '2', '4'], 'Processes that read at the same time.'),
+    Flag('threads', list, ['1', '2', '4', '8'], 'Threads that decode.'),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 
 # In a process of its own: opens the folder, draws one batch at a position, prints seconds and memory.
 START = '''
@@ -115,16 +123,5 @@ def main():
     timing.report(start_up() + inputs() + processes() + batches(), FLAGS.output_json)
 
 
-def _define_flags():
-    flags.DEFINE_string('dataset_dir', datasets.SAMPLE_DIR, 'Records in slim shards.')
-    flags.DEFINE_list('times', ['1', '10', '100'], 'How often the shards are repeated.')
-    flags.DEFINE_list('batches', ['1', '8', '32', '128', '256'], 'Images a step.')
-    flags.DEFINE_list('sizes', ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.')
-    flags.DEFINE_list('processes', ['1', '2', '4'], 'Processes that read at the same time.')
-    flags.DEFINE_list('threads', ['1', '2', '4', '8'], 'Threads that decode.')
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.scaling', main)
+    command.run('benchmarks.scaling', main, ROWS)

@@ -5,11 +5,8 @@
 Images of random bytes in memory; mean, dropout, loss, gradients, weight decay and momentum are inside every step.
 """
 import gc
-import os
 import subprocess
 import sys
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +14,8 @@ import tf_keras
 from absl import flags
 
 from alexnet_tf.console import command
-from alexnet_tf.data import preprocessing
+from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.data.color_noise import color_noise
 from alexnet_tf.training import optimizers
 from alexnet_tf.training.state import State
 from alexnet_tf.training.step import make_train_step
@@ -25,6 +23,17 @@ from benchmarks import peers, timing
 from nets import alexnet, rows
 
 FLAGS = flags.FLAGS
+ROWS = (
+    Flag('networks', list, ['alexnet_v2', 'alexnet'], 'Networks.'),
+    Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
+    Flag('batches', list, ['32', '128', '256'], 'Images a step.'),
+    Flag('peers', list, ['alexnet_tf', peers.SLIM, 'pytorch', 'tf_keras fit'], 'Whom to time.'),
+    Flag('repetitions', int, 5, 'Steps of each peer after the warm-up.', low=1),
+    Flag('compare_networks', bool, True, 'Also the networks beside each other, and alexnet without LRN.'),
+    Flag('memory', bool, True, 'Also peak memory, a process a peer.'),
+    Flag('memory_of', str, None, 'Used by the benchmark itself.'),
+    Flag('output_json', str, None, 'File for machine, versions and rows.'),
+)
 CLASSES, SIZE = 1000, 224
 TABLES = {'alexnet': alexnet.ALEXNET, 'alexnet_v2': alexnet.ALEXNET_V2,
           'alexnet without LRN': tuple(row for row in alexnet.ALEXNET if not isinstance(row, rows.LRN))}
@@ -40,9 +49,8 @@ def make_ours(network, images, labels, dtype):
     """(function of one training step, its State)."""
     model = alexnet.from_table(TABLES[network], CLASSES, dtype=POLICIES[dtype])
     state = State(model, optimizers.make('momentum'))
-    axes = preprocessing.noise_axes(preprocessing.IMAGENET_EIGENVALUES, preprocessing.IMAGENET_EIGENVECTORS)
     step = make_train_step(state, tf.distribute.get_strategy(), batch_size=len(images), mean=peers.MEAN,
-                                    seed=0, noise_axes=axes)
+                                    seed=0, noise=color_noise())
     state.optimizer.learning_rate.assign(1e-4)
     images, labels = tf.constant(images), tf.constant(labels)
     numbers = iter(range(10 ** 9))
@@ -145,18 +153,5 @@ def main():
     timing.report(results, FLAGS.output_json)
 
 
-def _define_flags():
-    flags.DEFINE_list('networks', ['alexnet_v2', 'alexnet'], 'Networks.')
-    flags.DEFINE_list('dtypes', ['float32', 'bfloat16'], 'Arithmetic.')
-    flags.DEFINE_list('batches', ['32', '128', '256'], 'Images a step.')
-    flags.DEFINE_list('peers', ['alexnet_tf', peers.SLIM, 'pytorch', 'tf_keras fit'], 'Whom to time.')
-    flags.DEFINE_integer('repetitions', 5, 'Steps of each peer after the warm-up.', lower_bound=1)
-    flags.DEFINE_bool('compare_networks', True, 'Also the networks beside each other, and alexnet without LRN.')
-    flags.DEFINE_bool('memory', True, 'Also peak memory, a process a peer.')
-    flags.DEFINE_string('memory_of', None, 'Used by the benchmark itself.')
-    flags.DEFINE_string('output_json', None, 'File for machine, versions and rows.')
-
-
 if __name__ == '__main__':
-    _define_flags()
-    command.run('benchmarks.train_step', main)
+    command.run('benchmarks.train_step', main, ROWS)

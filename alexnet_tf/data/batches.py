@@ -8,12 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import image_headers, preprocessing
-from alexnet_tf.data.datasets import SAMPLE_DIR, Dataset, open_dataset, read_info
-
-__all__ = ['SAMPLE_DIR', 'Batches', 'Dataset', 'evaluation_batches', 'open_dataset', 'positions',
-           'read_info', 'training_batches']
-
-MAX_THREADS = 1024  # of one pool; beyond it threads take memory and do nothing
 
 
 def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None,

@@ -1,6 +1,6 @@
 """From encoded images to what the network sees; training and evaluation side by side.
 
-Steps on single images run inside tf.data and end in uint8; steps on batches (colour noise, mean) run
+Steps on single images run inside tf.data and end in uint8; steps on batches (color noise, mean) run
 inside the train or evaluation step. All random steps are pure functions of a seed.
 
 The paper's section 2 and 4.1; alternatives as in the original 2012 program are named where they differ.
@@ -9,12 +9,8 @@ import tensorflow as tf
 
 from alexnet_tf.data import image_headers
 
-# ImageNet's, for folders without statistics of their own, 0..255: mean and standard deviations from the
-# authors' own metadata (deviations along the axes below), axes as columns as commonly published.
+# ImageNet's, for folders without statistics of their own, 0..255, from the authors' own metadata.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
-IMAGENET_EIGENVALUES = (121.7801 ** 2, 37.0939 ** 2, 19.7208 ** 2)
-POPULAR_EIGENVALUES = tuple(255 ** 2 * value for value in (0.2175, 0.0188, 0.0045))  # of many programs since
-IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 DCT_METHOD = 'INTEGER_ACCURATE'
 
 # --- training and evaluation, side by side: the difference is the augmentation ---------------------
@@ -55,22 +51,21 @@ def evaluation_image(encoded, *, size=224):
     return decoded_square(encoded, square_side(size))
 
 
-def training_batch(images, mean, seed, *, noise_axes=None, noise_on=1.0, divisor=1.0, first_row=0, rows=None):
-    """Subtracts the mean, adds colour noise and divides.
+def training_batch(images, mean, seed, *, noise=None, noise_on=1.0, first_row=0, rows=None):
+    """Subtracts the mean, adds color noise and divides.
 
     Args:
       images: uint8 [batch, size, size, 3]. mean: see `subtract_mean`.
-      seed: int [2]; noise_axes, first_row, rows: see `add_colour_noise`; None: no noise.
-      noise_on: float [], 0 to leave out noise and division. divisor: the original program's 1.1.
+      noise: a color_noise.ColorNoise; None: no noise. seed, first_row, rows: see `add_color_noise`.
+      noise_on: float [], 0 to leave out noise and division.
 
     Returns: float32 [batch, size, size, 3].
     """
     images = subtract_mean(images, mean)
-    if noise_axes is None:
+    if noise is None:
         return images
-    images = add_colour_noise(images, seed, noise_on * tf.convert_to_tensor(noise_axes, tf.float32),
-                              first_row=first_row, rows=rows)
-    return images if divisor == 1 else images / (1 + (divisor - 1) * noise_on)
+    images = add_color_noise(images, seed, noise_on * tf.convert_to_tensor(noise.axes), first_row=first_row, rows=rows)
+    return images if noise.divisor == 1 else images / (1 + (noise.divisor - 1) * noise_on)
 
 
 # --- the steps -------------------------------------------------------------------------------------
@@ -175,15 +170,14 @@ def central_crop(images, size):
     return images[..., top:top + size, left:left + size, :]
 
 
-def add_colour_noise(images, seed, axes, *, first_row=0, rows=None):
+def add_color_noise(images, seed, axes, *, first_row=0, rows=None):
     """Adds to all pixels of an image one draw along the principal axes of the training set's RGB.
 
     Args:
       images: float32 [batch, height, width, 3], 0..255.
       seed: int [2]. first_row, rows: the images are rows first_row… of a batch of `rows` (a replica's
         share of the batch gets the draws of the whole); None: all of it.
-      axes: float32 [3, 3]; row i is the unit vector of axis i times the noise's standard deviation along
-        it in grey levels (`noise_axes`).
+      axes: float32 [3, 3], of a color_noise.ColorNoise.
     """
     batch = tf.shape(images)[0]
     draws = tf.random.stateless_normal([batch if rows is None else rows, 3], stream(seed, 3))
@@ -196,46 +190,6 @@ def _add_rgb(images, rgb):
     width = tf.shape(images)[2]
     rows = tf.reshape(images, [-1, tf.shape(images)[1], 3 * width]) + tf.tile(rgb, [1, width])[:, tf.newaxis]
     return tf.ensure_shape(tf.reshape(rows, tf.shape(images)), images.shape)
-
-
-NOISE_KINDS = ('deviations', 'source', 'paper', 'popular')
-
-
-def noise_axes(eigenvalues, eigenvectors, scale=0.1, kind='deviations'):
-    """The `axes` of `add_colour_noise` from the covariance of RGB over the training set.
-
-    Args:
-      eigenvalues: [3], variances in squared grey levels. eigenvectors: [3, 3], column i belongs to value i.
-      scale: standard deviation of the draws; the paper's 0.1.
-      kind: 'deviations' and 'source': times the standard deviations along the axes, as the original program did
-        ('source' also divides the data, see `noise_divisor`). 'paper': times the eigenvalues, for pixels at
-        0..1 (at 0..255 it would be noise of a thousand grey levels), which is about half as much. 'popular':
-        the same with POPULAR_EIGENVALUES and ImageNet's axes, whatever the training set.
-
-    Returns: float32 [3, 3].
-    """
-    if kind == 'popular':
-        eigenvalues, eigenvectors = POPULAR_EIGENVALUES, IMAGENET_EIGENVECTORS
-    lengths = tf.convert_to_tensor(eigenvalues, tf.float32)
-    lengths = lengths / 255 if kind in ('paper', 'popular') else tf.sqrt(lengths)
-    return scale * lengths[:, tf.newaxis] * tf.transpose(tf.convert_to_tensor(eigenvectors, tf.float32))
-
-
-def dataset_noise_axes(info, scale, kind='deviations'):
-    """noise_axes by the statistics that build_tfrecords wrote, ImageNet's where there are none; None for no noise.
-
-    Args:
-      info: a Dataset's.
-    """
-    if not scale:
-        return None
-    values = info.get('rgb_covariance_eigenvalues', IMAGENET_EIGENVALUES)
-    return noise_axes(values, info.get('rgb_covariance_eigenvectors', IMAGENET_EIGENVECTORS), scale, kind)
-
-
-def noise_divisor(scale, kind):
-    """What the original program divided training data by when it added noise: 1.1 for 0.1; 1 for other kinds."""
-    return 1 + scale if kind == 'source' else 1.0
 
 
 def views(images, size, num_views):
@@ -258,5 +212,5 @@ def views(images, size, num_views):
 
 
 def stream(seed, number):
-    """A seed of its own for each random step: 1 crop, mirror and scale, 3 colour noise, 4 dropout."""
+    """A seed of its own for each random step: 1 crop, mirror and scale, 3 color noise, 4 dropout."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

@@ -1,29 +1,24 @@
-"""Flags of slim's scripts that mean nothing here: each ends with a sentence saying why."""
-from absl import flags
+"""Flags of slim's scripts that mean nothing here: giving one is an error that says why."""
+from alexnet_tf.console.flag_table import Flag
 
 _PARAMETER_SERVERS = ('one process trains here, without parameter servers or a remote master; --num_clones=N uses N '
                       'local devices.')
 _QUANTIZE = "tf.contrib.quantize is gone; convert the exported SavedModel with TensorFlow Lite's converter instead."
+_READERS = 'records are read by position, without reader threads; --num_preprocessing_threads sets those that decode.'
 _GRAYSCALE = 'the networks take RGB; grayscale images are read as RGB.'
-_PREPROCESSING = "there is one preprocessing, AlexNet's; see alexnet_tf/data/preprocessing.py."
+_PREPROCESSING = "there is one preprocessing, AlexNet's."
 _AVERAGE = "AlexNet's recipe averages no weights."
 
-TRAIN = {
-    'master': _PARAMETER_SERVERS, 'worker_replicas': _PARAMETER_SERVERS, 'num_ps_tasks': _PARAMETER_SERVERS,
-    'task': _PARAMETER_SERVERS, 'sync_replicas': _PARAMETER_SERVERS, 'replicas_to_aggregate': _PARAMETER_SERVERS,
-    'num_readers': 'records are read by position, without reader threads; --num_preprocessing_threads sets those '
-                   'that decode.',
-    'quantize_delay': _QUANTIZE, 'use_grayscale': _GRAYSCALE, 'preprocessing_name': _PREPROCESSING,
-    'moving_average_decay': _AVERAGE,
-}
-EVAL = {'master': _PARAMETER_SERVERS, 'quantize': _QUANTIZE, 'use_grayscale': _GRAYSCALE,
-        'preprocessing_name': _PREPROCESSING, 'moving_average_decay': _AVERAGE}
-_BOOLEAN = {'sync_replicas', 'use_grayscale', 'quantize'}
+
+def _row(name, reason, kind=str):
+    return Flag(name, kind, None, f'Refused: {reason}', refused=reason)
 
 
-def define_refused(refused):
-    """Defines {flag: reason} so that giving one of them is an error that says the reason."""
-    for name, reason in refused.items():
-        define = flags.DEFINE_bool if name in _BOOLEAN else flags.DEFINE_string
-        define(name, None, f'Refused: {reason}')
-        flags.register_validator(name, lambda value: value is None, message=f'refused: {reason}')
+MASTER = _row('master', _PARAMETER_SERVERS)
+COMMON = (_row('use_grayscale', _GRAYSCALE, bool), _row('preprocessing_name', _PREPROCESSING),
+          _row('moving_average_decay', _AVERAGE))
+TRAIN = (
+    MASTER, *(_row(name, _PARAMETER_SERVERS) for name in ('worker_replicas', 'num_ps_tasks', 'task')),
+    _row('sync_replicas', _PARAMETER_SERVERS, bool), _row('replicas_to_aggregate', _PARAMETER_SERVERS),
+    _row('num_readers', _READERS), _row('quantize_delay', _QUANTIZE), *COMMON)
+EVAL = (MASTER, _row('quantize', _QUANTIZE, bool), *COMMON)

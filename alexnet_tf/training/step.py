@@ -7,7 +7,7 @@ from alexnet_tf.data import preprocessing
 from nets import normalization, ops
 
 
-def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None, noise_divisor=1.0,
+def make_train_step(state, strategy, *, batch_size, mean, seed, noise=None,
                     weight_decay=0.0005, label_smoothing=0.0):
     """A function from (uint8 images, labels, step) of the whole batch to its mean loss (before the update).
 
@@ -28,8 +28,7 @@ def make_train_step(state, strategy, *, batch_size, mean, seed, noise_axes=None,
         first_row = tf.distribute.get_replica_context().replica_id_in_sync_group * share
         rows = {'first_row': first_row, 'rows': batch_size}
         seeds = tf.stack([tf.constant(seed, tf.int64), step])
-        images = preprocessing.training_batch(images, mean, seeds, noise_axes=noise_axes, noise_on=state.noise_on,
-                                              divisor=noise_divisor, **rows)
+        images = preprocessing.training_batch(images, mean, seeds, noise=noise, noise_on=state.noise_on, **rows)
         with (ops.dropout_draws(preprocessing.stream(seeds, 4), **rows), normalization.compiled(),
               tf.GradientTape() as tape):
             logits = tf.cast(state.model(images, training=True), tf.float32)

@@ -1,0 +1,117 @@
+"""A flag is one row of a command's table: all that is said about the flag stands there.
+
+`define` makes absl's flags of the rows; `check_values` and `check_effects` refuse what cannot be meant. The comparison
+on resuming (`Flag.resume`) and the tables of docs/slim.md come from the rows, too.
+"""
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+
+flags.disclaim_key_flags()  # --help lists the flags of the command, not of the module that defines them
+
+LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
+# Values of another flag with which a flag takes effect, in place of a tuple of values.
+SET, UNSET = 'set', 'unset'
+# What resuming a run does about another value (Flag.resume).
+REFUSE, NAME, KEEP, IGNORE = 'refuse', 'name', 'keep', 'ignore'
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """One flag.
+
+    kind: str, int, float, bool or list (of texts, with commas between).
+    low, high: bounds, both allowed. choices: the only values.
+    valid: (function of the value, what is wrong otherwise).
+    works_with: ((other flag, values), …): this flag takes effect only while the other one has one of these values; SET:
+      any but None, False, 0 and ''; UNSET: one of these. Giving it otherwise is an error.
+    needed_with: (other flag, value) with which this flag must have a value.
+    resume: what a run that goes on does about another value than the one it was begun with: REFUSE it, NAME it, KEEP
+      the old one, or IGNORE the difference.
+    may_be_empty: whether the empty text means something; for other flags it is an error, since `--dataset_dir=$UNSET`
+      would train on the sample.
+    slim: what became of slim's flag of this name, for docs/slim.md; '': slim has none.
+    refused: why slim's flag of this name is refused.
+    """
+    name: str
+    kind: type
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple = ()
+    valid: tuple[Callable, str] | None = None
+    works_with: tuple = ()
+    needed_with: tuple = ()
+    resume: str = NAME
+    required: bool = False
+    may_be_empty: bool = False
+    slim: str = ''
+    refused: str = ''
+
+
+def define(rows):
+    """Defines the flags of a table."""
+    for row in rows:
+        if row.choices:
+            flags.DEFINE_enum(row.name, row.default, row.choices, row.help)
+        elif row.kind in (int, float):
+            make = flags.DEFINE_integer if row.kind is int else flags.DEFINE_float
+            make(row.name, row.default, row.help, row.low, row.high)
+        else:
+            make = {str: flags.DEFINE_string, bool: flags.DEFINE_bool, list: flags.DEFINE_list}[row.kind]
+            make(row.name, row.default, row.help)
+        if row.required:
+            flags.mark_flag_as_required(row.name)
+        if row.refused:
+            flags.register_validator(row.name, lambda value: value is None, message=f'refused: {row.refused}')
+        if row.valid:
+            flags.register_validator(row.name, *row.valid)
+
+
+def check_values(rows):
+    """Refuses values that no flag can have. Raises: ValueError."""
+    for row in rows:
+        _check_value(row, flags.FLAGS[row.name])
+
+
+def check_effects(rows):
+    """Refuses flags that would have no effect beside the others. Raises: ValueError."""
+    for row in rows:
+        for other, values in row.works_with:
+            if flags.FLAGS[row.name].present and not _is_one_of(flags.FLAGS[other].value, values):
+                raise ValueError(_no_effect(row.name, other, values))
+        if row.needed_with and not flags.FLAGS[row.name].value:
+            other, value = row.needed_with
+            if flags.FLAGS[other].value == value:
+                raise ValueError(f'--{other}={value} needs --{row.name}: {row.help}')
+
+
+def _check_value(row, flag):
+    value = flag.value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'--{row.name}={value}; it must be a finite number.')
+    if type(value) is int and row.high is None and abs(value) > LARGEST:
+        raise ValueError(f'--{row.name}={value}; it must be at most {LARGEST}.')
+    if flag.present and value == '' and not row.may_be_empty:
+        raise ValueError(f'--{row.name}= is empty; give a value, or leave the flag out.')
+    if isinstance(value, list) and '' in value:
+        raise ValueError(f'--{row.name} has an empty entry; remove the comma.')
+
+
+def _is_one_of(value, values):
+    if values in (SET, UNSET):
+        return bool(value) == (values == SET)
+    return value in values
+
+
+def _no_effect(name, other, values):
+    value = flags.FLAGS[other].value
+    if values == SET:
+        return f'--{name} has no effect without --{other}; give both, or neither.'
+    if values == UNSET:
+        return f'--{name} has no effect with --{other}={value}; give one of the two.'
+    return f'--{name} has no effect with --{other}={value}; leave it out, or choose --{other}={"|".join(values)}.'
