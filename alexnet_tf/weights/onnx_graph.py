@@ -88,7 +88,7 @@ def _chain(graph):
 
 
 def _check_attributes(node, row):
-    """Raises ValueError unless each attribute of a node has a value that Caffe's row allows."""
+    """Raises ValueError unless every attribute of a node has a value that Caffe's row allows."""
     allowed = _allowed_attributes(row)[node.op_type]
     given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     for name in set(given) - set(allowed):

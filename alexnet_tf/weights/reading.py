@@ -4,11 +4,11 @@ import dataclasses
 import os
 from typing import Any
 
-from alexnet_tf.files import reading
+from alexnet_tf.files.reading import read_text
 from alexnet_tf.model import loading
 from alexnet_tf.weights import bvlc_alexnet, caffemodel, checkpoint_files, checks, network, numpy_files, own_npz
 
-OWN, ONNX = "this project's .npz", 'ONNX'
+OWN = "this project's .npz"
 _OTHERS = {b'\x89HDF': 'an HDF5 file', b'\x80': 'a pickle or a PyTorch file'}
 
 
@@ -81,7 +81,7 @@ def _from_onnx(data):
                          'again.') from error
     from alexnet_tf.weights import onnx_graph
     proto = onnx.load_model_from_string(data)
-    return ONNX, onnx_graph.read(proto.graph), proto
+    return 'ONNX', onnx_graph.read(proto.graph), proto
 
 
 @contextlib.contextmanager
@@ -90,17 +90,16 @@ def _errors_name(path):
     try:
         yield
     except Exception as error:  # a damaged file can raise nearly anything in zipfile, zlib and pickle
-        if isinstance(error, ValueError) and path in str(error):
-            raise
-        is_known = isinstance(error, ValueError)
-        reason = error if is_known else f'it is damaged or cut off ({type(error).__name__}: {error}).'
-        raise ValueError(f'{path}: {reason}') from error
+        text = str(error)
+        if not isinstance(error, ValueError):
+            text = f'it is damaged or cut off ({type(error).__name__}: {error}).'
+        raise ValueError(text if path in text else f'{path}: {text}') from error
 
 
 def read_class_names(path):
     """The names in a file, one a line. Raises: ValueError for an unreadable file or an empty line."""
     try:
-        names = tuple(line.strip() for line in reading.read_text(path).splitlines())
+        names = tuple(line.strip() for line in read_text(path).splitlines())
     except FileNotFoundError as error:
         raise ValueError(f'--class_names={path}: there is no such file.') from error
     if not names or not all(names):

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf import build_tfrecords, import_weights
+from alexnet_tf import build_tfrecords
 from alexnet_tf.console import terminal
 from alexnet_tf.data import datasets, shard_writer
 from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.weights import reading
 from tests.conftest import ROOT, run_python
 from tests.test_datasets import prepare
 
@@ -239,7 +240,7 @@ def test_special_files_are_refused_wherever_files_are_found(special, tmp_path):
     with pytest.raises(ValueError, match=SPECIAL):
         shard_writer.read_image(str(special), None, 95)
     with pytest.raises(ValueError, match='no file and no checkpoint at'):
-        import_weights.read(str(special))
+        reading.read(str(special))
 
 
 def test_a_link_to_another_file_among_images_is_read_as_an_image(tmp_path):
@@ -306,7 +307,7 @@ def test_an_npz_with_paths_for_names_writes_nothing(name, tmp_path, monkeypatch)
     (inner / 'weights.npz').write_bytes(zip_of(**{name: npy(np.ones(3, np.float32))}))
     before = sorted(tmp_path.rglob('*'))
     with pytest.raises(ValueError, match='expected are names such as'):
-        import_weights.read('weights.npz')
+        reading.read('weights.npz')
     assert sorted(tmp_path.rglob('*')) == before and not os.path.exists('/tmp/escaped.npy')
 
 
@@ -316,7 +317,7 @@ def test_an_npz_with_one_name_twice(tmp_path):
         for value in (1, 2):
             archive.writestr('conv1_W.npy', npy(np.full(3, value, np.float32)))
     with pytest.raises(ValueError, match='holds one name twice'):
-        import_weights.read(str(path))
+        reading.read(str(path))
 
 
 def test_names_in_a_weights_file_are_printed_escaped(tmp_path):

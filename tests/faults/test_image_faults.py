@@ -221,7 +221,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from alexnet_tf.data.batches import training_batches, evaluation_batches, positions
-from alexnet_tf import export
+from alexnet_tf.serving import saved_model
 from alexnet_tf.data import image_headers
 from alexnet_tf.data import preprocessing
 from alexnet_tf.data import shard_writer
@@ -233,7 +233,7 @@ assert len(bombs) == 5, bombs
 good = hostile_images.grey_jpeg(320) + bytes(7 << 20), hostile_images.grey_png(320), hostile_images.gif((8, 8))
 spec = types.SimpleNamespace(image_size=56, class_names=['a', 'b'])
 model = lambda images, training: tf.reduce_mean(images, [1, 2])[:, :2]
-served = export.Served(types.SimpleNamespace(model=model, spec=spec, mean=np.zeros(3, np.float32)))
+served = saved_model.Served(types.SimpleNamespace(model=model, spec=spec, mean=np.zeros(3, np.float32)))
 tf.saved_model.save(served, str(folder / 'saved'), signatures=served.signatures())
 serve = tf.saved_model.load(str(folder / 'saved')).signatures['serve_bytes']
 

@@ -1,4 +1,6 @@
 """The exported SavedModel, used by a process that knows nothing of this project."""
+import concurrent.futures
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +12,7 @@ from alexnet_tf.model import evaluation, loading, specs
 from alexnet_tf.serving import saved_model
 from alexnet_tf.weights import network
 from nets import alexnet, slim_checkpoints
-from tests.conftest import run_pythons
+from tests.conftest import run_python
 from tests.helpers.commands import run_main
 
 SERVE = '''
@@ -56,25 +58,27 @@ def all_served(small_records, tmp_path_factory):
     """({network: (scores as of eval_image_classifier.py, outputs of the SavedModel in a foreign process, folder)},
     what the command said of whole networks)."""
     folder = tmp_path_factory.mktemp('served')
-    dataset = datasets.open_dataset(str(small_records), 'validation')
-    encoded = [dataset.example(position)[0] for position in range(len(dataset))]
-    squares = tf.stack([preprocessing.evaluation_image(image) for image in encoded])
-    np.savez(folder / 'inputs.npz', lengths=[len(image) for image in encoded], images=tf.cast(squares, tf.float32),
-             encoded=np.frombuffer(b''.join(encoded), np.uint8))
-    scores = {}
-    for name in NETWORKS:
-        loaded = narrow(name, dataset.class_names)
-        step = evaluation.make_eval_step([(loaded.model, loaded.mean, loaded.spec.image_size)])
-        scores[name] = step(squares, tf.zeros(len(encoded), tf.int64))[0].numpy()
-        saved_model.export(loaded, str(folder / name))
-    (folder / 'serve.py').write_text(SERVE)
     whole = {name: tf.zeros(shape) for name, shape in network.shapes('alexnet_v2', 'paper', 10).items()}
     slim_checkpoints.save(whole, str(folder / 'run' / 'model.ckpt-7'))
-    _, command = run_pythons(
-        [folder / 'serve.py', folder / 'inputs.npz', *(folder / name for name in NETWORKS)],
-        ['-m', 'alexnet_tf.export', f'--checkpoint_path={folder / "run"}', '--model_name=alexnet_v2',
-         f'--output_dir={folder / "whole"}'])
-    return {name: (scores[name], np.load(folder / name / 'served.npz'), folder / name) for name in NETWORKS}, command
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        command = pool.submit(run_python, '-m', 'alexnet_tf.export', f'--checkpoint_path={folder / "run"}',
+                              '--model_name=alexnet_v2', f'--output_dir={folder / "whole"}')
+        dataset = datasets.open_dataset(str(small_records), 'validation')
+        encoded = [dataset.example(position)[0] for position in range(len(dataset))]
+        squares = tf.stack([preprocessing.evaluation_image(image) for image in encoded])
+        np.savez(folder / 'inputs.npz', lengths=[len(image) for image in encoded], images=tf.cast(squares, tf.float32),
+                 encoded=np.frombuffer(b''.join(encoded), np.uint8))
+        scores = {}
+        for name in NETWORKS:
+            loaded = narrow(name, dataset.class_names)
+            step = evaluation.make_eval_step([(loaded.model, loaded.mean, loaded.spec.image_size)])
+            scores[name] = step(squares, tf.zeros(len(encoded), tf.int64))[0].numpy()
+            saved_model.export(loaded, str(folder / name))
+        (folder / 'serve.py').write_text(SERVE)
+        run_python(folder / 'serve.py', folder / 'inputs.npz', *(folder / name for name in NETWORKS), cwd=folder,
+                   PYTHONPATH='')
+    served = {name: (scores[name], np.load(folder / name / 'served.npz'), folder / name) for name in NETWORKS}
+    return served, command.result()
 
 
 @pytest.fixture(params=NETWORKS)
