@@ -6,7 +6,7 @@ import tf_keras
 
 from alexnet_tf.data import preprocessing
 from alexnet_tf.files import reading
-from nets import alexnet, nets_factory, rows
+from nets import alexnet, nets_factory, rows, slim_checkpoints
 
 
 def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_values=None, devices=None):
@@ -58,6 +58,11 @@ def load_mean(spec, folder):
         raise ValueError(f'the mean image {path} has shape {mean.shape}; for {spec.image_size}-pixel images it '
                          f'must be ({side}, {side}, 3). Use --mean=rgb.')
     return mean.astype(np.float32)
+
+
+def layers(model):
+    """Names of the layers that have variables, sorted."""
+    return sorted({name.split('/')[-2] for name in slim_checkpoints.named_variables(model)})
 
 
 def set_seed(seed):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import google_crc32c
 import tensorflow as tf
@@ -72,6 +73,17 @@ def save_best(folder, path):
     _forget_older(best, targets[-1].removesuffix(MANIFEST), 1)
 
 
+def keep_best(folder, best_step):
+    """Makes folder/best hold the best checkpoint where a kill came between writing it and linking it there.
+
+    A later one stays: of a validation that ended after its checkpoint was written.
+    """
+    path = os.path.join(folder, f'{PREFIX}-{best_step}')
+    there = find(os.path.join(folder, BEST_DIR))
+    if best_step >= 0 and find(path) and (there is None or step_of(there) < best_step):
+        save_best(folder, path)
+
+
 def find(path):
     """The checkpoint that `path` names: a file (with or without .index) or the latest complete one in a folder.
 
@@ -131,6 +143,26 @@ def damage(path):
         if there[name] != manifest[name]:
             return f'{name} is not as it was written'
     return None
+
+
+def is_whole(path):
+    """Whether all files of a checkpoint are there: training removes them one after the other."""
+    files = glob.glob(glob.escape(path) + '.data-*-of-*')
+    return bool(find(path) and files) and len(files) == int(files[0].rpartition('-')[2])
+
+
+def follow(folder, timeout_secs):
+    """Yields the newest checkpoint of a folder whenever there is a new one; ends when none came for so long."""
+    done, since = None, time.monotonic()
+    while True:
+        latest = find(folder)
+        if latest not in (None, done):
+            yield latest
+            done, since = latest, time.monotonic()
+        elif time.monotonic() - since > timeout_secs:
+            return
+        else:
+            time.sleep(min(10, timeout_secs))
 
 
 def remove_leftovers(folder, log=print):
@@ -199,7 +231,7 @@ def _complete(folder):
 
 
 def _forget_older(folder, newest, kept):
-    """Lets the `kept` checkpoints up to `newest` stand and names them in TensorFlow's `checkpoint` file."""
+    """Keeps `newest` and the `kept` - 1 before it, and names them in TensorFlow's `checkpoint` file."""
     others = [path for path in _all(folder) if path != newest]
     keep = others[max(0, len(others) - (kept - 1)):] + [newest]
     names = [json.dumps(os.path.basename(path)) for path in keep]
