@@ -64,7 +64,8 @@ def rates(name, dtype, batch, seconds, *, images, ours='alexnet_tf', ceiling=Non
 
     def share(peer):
         return ceiling and medians[peer] / (ceiling[peer] if isinstance(ceiling, dict) else ceiling)
-    return [row(name, peer, dtype, batch, 'images/s', values, ratio(peer), share(peer)) for peer, values in per_peer.items()]
+    return [row(name, peer, dtype, batch, 'images/s', values, ratio(peer), share(peer))
+            for peer, values in per_peer.items()]
 
 
 def matmul(dtype, size=4096):
