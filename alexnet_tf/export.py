@@ -42,5 +42,9 @@ def main():
     print(f'Exported {exported} {folder}: signatures serving_default (images) and serve_bytes (image_bytes).')
 
 
-if __name__ == '__main__':
+def cli():
     command.run('export', main, ROWS)
+
+
+if __name__ == '__main__':
+    cli()

@@ -48,5 +48,9 @@ def main():
           f'python eval_image_classifier.py --checkpoint_path={FLAGS.output_dir} --dataset_dir=FOLDER_OF_TFRECORDS')
 
 
-if __name__ == '__main__':
+def cli():
     command.run('import_weights', main, ROWS)
+
+
+if __name__ == '__main__':
+    cli()

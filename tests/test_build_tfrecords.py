@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from alexnet_tf import build_tfrecords
 from alexnet_tf.data import datasets, shard_writer
-from tests.conftest import ROOT, run_python
+from tests.helpers.processes import ROOT, run_python
 
 MEAN = (120, 130, 110)
 DEVIATIONS = (9, 20, 40)  # along AXES, grey levels

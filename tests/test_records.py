@@ -10,7 +10,7 @@ import tensorflow as tf
 from alexnet_tf import build_tfrecords
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
-from tests.conftest import ROOT, run_python
+from tests.helpers.processes import ROOT, run_python
 
 PHOTOGRAPHS = ROOT.parent / 'shared' / 'data' / 'imagenette'
 FEATURES = {

@@ -11,9 +11,8 @@ from alexnet_tf.weights import reading
 CLASSES = 10
 SHAPES = {'conv1': (96, 3, 11, 11), 'conv2': (256, 48, 5, 5), 'conv3': (384, 256, 3, 3), 'conv4': (384, 192, 3, 3),
           'conv5': (256, 192, 3, 3), 'fc6': (4096, 9216), 'fc7': (4096, 4096), 'fc8': (CLASSES, 4096)}
-# The same with few kernels: the file and what it says are as of the whole network, its numbers are few.
-NARROW = {'conv1': (6, 3, 11, 11), 'conv2': (4, 3, 5, 5), 'conv3': (6, 4, 3, 3), 'conv4': (8, 3, 3, 3),
-          'conv5': (4, 4, 3, 3), 'fc6': (7, 144), 'fc7': (5, 7), 'fc8': (CLASSES, 5)}
+NARROW = {'conv1': (6, 3, 11, 11), 'conv2': (16, 3, 5, 5), 'conv3': (24, 16, 3, 3), 'conv4': (24, 12, 3, 3),
+          'conv5': (16, 12, 3, 3), 'fc6': (256, 576), 'fc7': (256, 256), 'fc8': (CLASSES, 256)}  # as narrow.py
 TYPES = {'Convolution': 4, 'Dropout': 6, 'InnerProduct': 14, 'LRN': 15, 'Pooling': 17, 'ReLU': 18, 'Softmax': 20}
 # Caffe's order of layers: name, type
 LAYERS = [layer.split(':') for layer in (

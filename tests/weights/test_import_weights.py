@@ -1,25 +1,24 @@
-"""Weights that exist: every form of file, and the command at full size against onnxruntime on the same weights."""
-import dataclasses
+"""Weights that exist: every form of file becomes the same network, which onnxruntime finds to be its source's.
+
+The networks are narrow: the same tables with a sixteenth of the kernels. test_refused.py has the shapes of whole ones.
+"""
 import io
 import pathlib
 import sys
-import tempfile
 
 import numpy as np
 import pytest
 
 from alexnet_tf.model import building, loading, specs
 from alexnet_tf.weights import bvlc_alexnet, checkpoint_files, network, own_npz, reading
-from nets import alexnet, slim_checkpoints
-from tests.conftest import run_python
+from nets import slim_checkpoints
+from tests.helpers.processes import NARROW as NARROW_COMMAND
+from tests.helpers.processes import run_pythons
 from tests.helpers.weight_builders import (
     CLASSES,
     FORMS,
-    HWIO_FORMS,
     NARROW,
-    SHAPES,
     TINY,
-    converted,
     flat,
     onnx_model,
     py2_dictionary,
@@ -29,94 +28,59 @@ from tests.helpers.weight_builders import (
     slims,
 )
 
+pytestmark = pytest.mark.usefixtures('narrow_module')
 NAMES = tuple(f'class {label}, ä' for label in range(CLASSES))
+WEIGHTS = random_weights(NARROW)
 
 
-@pytest.fixture(scope='module')
-def folder():
-    with tempfile.TemporaryDirectory() as path:
-        yield pathlib.Path(path)
+def assert_slims(model):
+    """A Keras model has the weights above."""
+    assert_equal({name: variable.numpy() for name, variable in slim_checkpoints.named_variables(model).items()})
 
 
-@pytest.fixture(scope='module')
-def weights():
-    return random_weights(SHAPES)
-
-
-@pytest.fixture(scope='module')
-def narrow():
-    return random_weights(NARROW)
-
-
-@pytest.fixture(scope='module')
-def expected(weights):
-    return slims(weights)
-
-
-def assert_equal(got, expected):
+def assert_equal(got):
+    expected = slims(WEIGHTS)
     assert got.keys() == expected.keys() and len(got) == 16
     for name, value in got.items():
-        assert np.array_equal(value, expected[name]), name
+        np.testing.assert_array_equal(value, expected[name], name)
 
 
-def test_the_command(weights, expected, folder):
-    """It is tried on a whole file here; tests/faults/test_hostile.py sees it end with a sentence."""
-    (folder / 'zoo.onnx').write_bytes(onnx_model(weights, size=224).SerializeToString())
-    (folder / 'names.txt').write_text('\n'.join(NAMES) + '\n')
-    result = run_python('-m', 'alexnet_tf.import_weights', f'--source={folder / "zoo.onnx"}',
-                        f'--output_dir={folder / "run"}', f'--class_names={folder / "names.txt"}')
-    assert 'alexnet (caffe), 10 classes, 227 pixels' in result.stdout
-    assert f'python eval_image_classifier.py --checkpoint_path={folder / "run"}' in result.stdout
-    pytest.importorskip('onnxruntime')
-    assert float(result.stdout.split('differ from the source (onnxruntime) by ')[1].split()[0]) < 1e-5
-    reader = tf_reader(folder / 'run')
-    assert_equal({name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}, expected)
-    spec = specs.read_spec(str(folder / 'run'))
+def assert_checkpoint(folder):
+    reader = slim_checkpoints.read(str(folder / 'model.ckpt-0'))
+    assert_equal({name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()})
+
+
+def test_the_command(tmp_path):
+    (tmp_path / 'zoo.onnx').write_bytes(onnx_model(WEIGHTS, size=224).SerializeToString())
+    (tmp_path / 'names.txt').write_text('\n'.join(NAMES) + '\n')
+    (tmp_path / 'cut.npy').write_bytes(b'\x93NUMPY\1\0')
+    done, failed = run_pythons(
+        [*NARROW_COMMAND, 'alexnet_tf.import_weights', f'--source={tmp_path / "zoo.onnx"}',
+         f'--output_dir={tmp_path / "run"}', f'--class_names={tmp_path / "names.txt"}'],
+        ['-m', 'alexnet_tf.import_weights', f'--source={tmp_path / "cut.npy"}', f'--output_dir={tmp_path / "none"}'],
+        check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'alexnet (caffe), 10 classes, 227 pixels' in done.stdout
+    assert f'python eval_image_classifier.py --checkpoint_path={tmp_path / "run"}' in done.stdout
+    assert_checkpoint(tmp_path / 'run')
+    spec = specs.read_spec(str(tmp_path / 'run'))
     assert spec == specs.Spec('alexnet', 227, NAMES, bvlc_alexnet.MEAN_RGB, None, variant='caffe')
     np.testing.assert_allclose(spec.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
-        checkpoint_files.check_output(str(folder / 'run'))
-
-
-def tf_reader(folder):
-    return slim_checkpoints.read(str(folder / 'model.ckpt-0'))
-
-
-# --- arrays out of files ---------------------------------------------------------------------------
+        checkpoint_files.check_output(str(tmp_path / 'run'))
+    assert failed.returncode == 1 and 'Traceback' not in failed.stderr and not (tmp_path / 'none').exists()
+    assert failed.stderr.strip().splitlines()[-1].startswith(f'import_weights: {tmp_path / "cut.npy"}: ')
+    pytest.importorskip('onnxruntime')
+    assert float(done.stdout.split('differ from the source (onnxruntime) by ')[1].split()[0]) < 1e-5
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_the_arrays_of_every_form(form, narrow, tmp_path):
-    (tmp_path / 'file').write_bytes(FORMS[form](narrow))
-    kind, arrays, proto = reading.read_arrays(str(tmp_path / 'file'))
-    assert kind in form and proto is None
-    assert_equal(arrays, flat(converted(narrow) if form in HWIO_FORMS else narrow))
-
-
-@pytest.mark.parametrize('size', [227, 224])
-def test_the_arrays_of_onnx(size, narrow, tmp_path):
-    model = onnx_model(narrow, size=size)
-    (tmp_path / 'file').write_bytes(model.SerializeToString())
-    kind, arrays, proto = reading.read_arrays(str(tmp_path / 'file'))
-    assert kind == 'ONNX' and proto == model
-    assert_equal(arrays, flat(narrow))
-
-
-@pytest.mark.parametrize('form', FORMS)
-def test_the_layout_that_every_form_should_have(form, tmp_path):
-    shape = (11, 11, 3, 96) if form in HWIO_FORMS else (96, 3, 11, 11)
-    expected = f'conv1/weights is float32 of shape .*; expected .* of shape {shape}'
-    refused(tmp_path, FORMS[form](TINY), expected.replace('(', r'\(').replace(')', r'\)'))
-
-
-def test_the_other_layout_becomes_slims(expected):
-    tensors = {name.removeprefix('alexnet/'): array.reshape(-1, array.shape[-1]) if 'fc' in name else array
-               for name, array in expected.items() if 'biases' not in name}
-    tensors['conv1/weights'] = tensors['conv1/weights'][:, :, ::-1]
-    tensors |= {name.removeprefix('alexnet/'): array for name, array in expected.items() if 'biases' in name}
-    spec, mean, result = bvlc_alexnet.parse(tensors, 'hwio')
-    assert spec.class_names == tuple('0123456789') and mean.tolist() == np.float32(spec.mean).tolist()
-    assert_equal(result, expected)
+def test_the_same_weights_from_every_file(form, tmp_path):
+    (tmp_path / 'file').write_bytes(FORMS[form](WEIGHTS))
+    source = reading.read(str(tmp_path / 'file'))
+    assert source.kind in form and source.proto is None
+    assert source.loaded.spec.class_names == tuple('0123456789')
+    assert_slims(source.loaded.model)
 
 
 def test_the_graph_of_the_model_zoo(tmp_path):
@@ -144,48 +108,42 @@ def test_the_python_2_pickle_of_these_tests_is_numpys():
         layer: [array.tolist() for array in pair] for layer, pair in TINY.items()}
 
 
-# --- compared with onnxruntime ---------------------------------------------------------------------
+# --- ONNX ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def narrow_model(narrow):
-    """A Keras model of the narrow weights, assigned here."""
-    filters = {f'{layer}': shape[0] for layer, shape in NARROW.items()}
-    table = tuple(dataclasses.replace(row, filters=filters[row.name]) if row.name in filters and row.filters else row
-                  for row in alexnet.ALEXNET_CAFFE)
-    model = alexnet.from_table(table, CLASSES, input_shape=(227, 227, 3), name='alexnet')
-    for name, variable in slim_checkpoints.named_variables(model).items():
-        variable.assign(slims(narrow)[name])
-    return model
+@pytest.fixture(params=[227, 224])
+def source(request, tmp_path):
+    """A Source of ONNX."""
+    (tmp_path / 'file').write_bytes(onnx_model(WEIGHTS, size=request.param).SerializeToString())
+    return reading.read(str(tmp_path / 'file'))
 
 
-@pytest.mark.parametrize('size', [227, 224])
-def test_logits_are_compared_with_onnxruntimes(size, narrow, narrow_model, capsys):
+def test_logits_are_compared_with_onnxruntimes(source, capsys):
     pytest.importorskip('onnxruntime')
     from alexnet_tf.weights import comparing
-    comparing.check(narrow_model, onnx_model(narrow, size=size))
+    assert source.kind == 'ONNX'
+    assert_slims(source.loaded.model)
+    comparing.check(source.loaded.model, source.proto)
     assert float(capsys.readouterr().out.split(' by ')[1].split()[0]) < 1e-5
-    kernel = narrow_model.get_layer('conv1').kernel
-    original = kernel.numpy()
-    kernel.assign(original[:, :, ::-1])  # R and B changed
+    kernel = source.loaded.model.get_layer('conv1').kernel
+    kernel.assign(kernel[:, :, ::-1])  # R and B changed
     with pytest.raises(ValueError, match='differs from its source by .* Nothing was written'):
-        comparing.check(narrow_model, onnx_model(narrow, size=size))
-    kernel.assign(original)
+        comparing.check(source.loaded.model, source.proto)
 
 
-def test_logits_that_cannot_be_compared(narrow, narrow_model, capsys, monkeypatch):
+def test_logits_that_cannot_be_compared(source, capsys, monkeypatch):
     pytest.importorskip('onnxruntime')
     from alexnet_tf.weights import comparing
-    other = onnx_model(narrow | {'fc7': (np.ones((5, 9), np.float32), np.ones(5, np.float32))})
-    comparing.check(narrow_model, other)
+    other = onnx_model(WEIGHTS | {'fc7': (np.ones((5, 9), np.float32), np.ones(5, np.float32))})
+    comparing.check(source.loaded.model, other)
     assert 'not compared with those of the source: onnxruntime cannot run the file' in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    comparing.check(narrow_model, onnx_model(narrow))
+    comparing.check(source.loaded.model, source.proto)
     assert 'not compared with those of the source: onnxruntime is not installed; pip' in capsys.readouterr().out
 
 
-def test_without_the_onnx_package_it_is_asked_for(narrow, tmp_path, monkeypatch):
-    content = onnx_model(narrow).SerializeToString()
+def test_without_the_onnx_package_it_is_asked_for(tmp_path, monkeypatch):
+    content = onnx_model(TINY).SerializeToString()
     monkeypatch.setitem(sys.modules, 'onnx', None)
     refused(tmp_path, content, 'it is an ONNX file, and the package onnx is not installed; pip install onnx')
 
@@ -193,47 +151,46 @@ def test_without_the_onnx_package_it_is_asked_for(narrow, tmp_path, monkeypatch)
 # --- our own file, and checkpoints -----------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def described(narrow_model):
-    """A narrow Loaded with a mean image."""
-    image = np.random.default_rng(1).uniform(0, 255, [256, 256, 3]).astype(np.float32)
-    spec = specs.Spec('alexnet', 227, NAMES, 'of_training.npy', 3, 'caffe', 0.5)
-    return loading.Loaded(narrow_model, spec, image, 'checkpoint', 7)
-
-
-def test_our_own_file_there_and_back(described, narrow, tmp_path):
+@pytest.mark.parametrize('mean', [(1.0, 2.0, 3.0), 'of_training.npy'])
+def test_our_own_file_there_and_back(mean, tmp_path):
+    spec = specs.Spec('alexnet', 227, NAMES, mean, 3, 'caffe', 0.5)
+    pixels = np.random.default_rng(1).uniform(0, 255, [256, 256, 3] if isinstance(mean, str) else 3).astype(np.float32)
+    model = building.build(spec)
+    for name, variable in slim_checkpoints.named_variables(model).items():
+        variable.assign(slims(WEIGHTS)[name])
     for name in ('a.npz', 'b.npz'):
-        own_npz.write(described, str(tmp_path / name))
+        own_npz.write(loading.Loaded(model, spec, pixels, 'checkpoint', 7), str(tmp_path / name))
     assert (tmp_path / 'a.npz').read_bytes() == (tmp_path / 'b.npz').read_bytes()
-    kind, arrays, _ = reading.read_arrays(str(tmp_path / 'a.npz'))
-    assert kind == "this project's .npz"
-    spec, mean, tensors = own_npz.parse(arrays)
-    assert spec == dataclasses.replace(described.spec, mean='mean_image.npy')
-    np.testing.assert_array_equal(mean, described.mean)
-    assert_equal(tensors, slims(narrow))
     with np.load(tmp_path / 'a.npz', allow_pickle=False) as arrays:
-        assert arrays['alexnet/fc6/weights'].shape == (6, 6, 4, 7)
-        assert {arrays[name].dtype for name in tensors} == {np.dtype(np.float32)}
-    with pytest.raises(ValueError, match=r'alexnet/conv1/weights .* expected .*\(11, 11, 3, 96\)'):  # it is narrow
-        reading.read(str(tmp_path / 'a.npz'))
+        assert arrays['alexnet/fc6/weights'].shape == (6, 6, 16, 256)
+        assert arrays['alexnet/fc6/weights'].dtype == np.float32
+    source = reading.read(str(tmp_path / 'a.npz'))
+    assert source.kind == "this project's .npz"
+    assert_slims(source.loaded.model)
+    assert checkpoint_files.write(source.loaded, str(tmp_path / 'run')) == str(tmp_path / 'run' / 'model.ckpt-0')
+    assert_checkpoint(tmp_path / 'run')
+    again = loading.load(str(tmp_path / 'run'))
+    np.testing.assert_array_equal(again.mean, pixels if isinstance(mean, str) else [1, 2, 3])
+    mean = 'mean_image.npy' if isinstance(mean, str) else mean
+    assert again.spec == specs.Spec('alexnet', 227, NAMES, mean, 3, 'caffe', 0.5)
 
 
-def test_a_checkpoint_with_a_mean_image_is_written(described, narrow, tmp_path):
-    assert checkpoint_files.write(described, str(tmp_path)) == str(tmp_path / 'model.ckpt-0')
-    spec = specs.read_spec(str(tmp_path))
-    assert spec == dataclasses.replace(described.spec, mean='mean_image.npy')
-    np.testing.assert_array_equal(building.load_mean(spec, str(tmp_path)), described.mean)
-    assert_equal({name: tf_reader(tmp_path).get_tensor(name) for name in slims(narrow)}, slims(narrow))
-
-
-def test_slims_checkpoint(folder):
+def test_slims_checkpoint(tmp_path):
     """Slim's 1001 classes begin with a background; an optimizer's slots and the step are left."""
-    tensors = {name: np.full(shape, number, np.float32)
-               for number, (name, shape) in enumerate(network.shapes('alexnet_v2', 'paper', 1001).items())}
-    others = {'alexnet_v2/conv1/biases/Momentum': np.zeros(64, np.float32), 'global_step': np.int64(9)}
-    slim_checkpoints.save(tensors | others, str(folder / 'slim' / 'model.ckpt-9'))
-    source = reading.read(str(folder / 'slim'), class_names=tuple(f'name {i}' for i in range(1000)))
+    random = np.random.default_rng(5)
+    tensors = {name: random.standard_normal(shape, np.float32)
+               for name, shape in network.shapes('alexnet_v2', 'paper', 1001).items()}
+    others = {'alexnet_v2/conv1/biases/Momentum': np.zeros(4, np.float32), 'global_step': np.int64(9)}
+    path = slim_checkpoints.save(tensors | others, str(tmp_path / 'model.ckpt-9'))
+    source = reading.read(str(tmp_path), class_names=tuple(f'name {i}' for i in range(1000)))
     assert source.kind == 'checkpoint' and source.loaded.step == 9
     assert source.loaded.spec.class_names[:2] == ('background', 'name 0') and source.loaded.knows_background
-    got = slim_checkpoints.named_variables(source.loaded.model)
-    assert_equal({name: variable.numpy() for name, variable in got.items()}, tensors)
+    for name, variable in slim_checkpoints.named_variables(source.loaded.model).items():
+        np.testing.assert_array_equal(variable, tensors.pop(name))
+    assert not tensors
+    with pytest.raises(ValueError, match='--class_names has 3 names, but the network has 1001 classes'):
+        reading.read(path + '.index', class_names=('a', 'b', 'c'))
+    data = tmp_path / 'model.ckpt-9.data-00000-of-00001'
+    data.write_bytes(data.read_bytes()[:1_000_000])
+    with pytest.raises(ValueError, match='damaged'):
+        reading.read(str(tmp_path))
