@@ -40,7 +40,7 @@ def when(training, apply):
     return apply(bool(training))
 
 
-def convolution(x, weights, *, stride, padding, name=None):
+def convolution(x, weights, *, stride, padding):
     """A 2-D convolution, computed as a matrix product where the kernel covers exactly the whole map.
 
     There, in the fully connected layers, TensorFlow's convolution on a CPU is several times slower than its matrix
@@ -60,16 +60,16 @@ def convolution(x, weights, *, stride, padding, name=None):
     if covers_map and x.shape[3] == weights.shape[2]:
         columns = kernel[0] * kernel[1] * weights.shape[2]
         product = tf.matmul(tf.reshape(x, [-1, columns]), tf.reshape(weights, [columns, filters]))
-        return tf.reshape(product, [-1, 1, 1, filters], name=name)
+        return tf.reshape(product, [-1, 1, 1, filters], name='Conv2D')
     if not isinstance(padding, str):
         # conv2d's own explicit padding is 17 times slower in bfloat16 on a CPU.
         x, padding = tf.pad(x, [[0, 0], padding, padding, [0, 0]]), 'VALID'
-    return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name=name)
+    return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name='Conv2D')
 
 
 def biased_convolution(x, weights, biases, *, stride, padding, activation=None):
     """`convolution`, plus the biases [filters], through the activation (None: linear)."""
-    net = convolution(x, weights, stride=stride, padding=padding, name='Conv2D')
+    net = convolution(x, weights, stride=stride, padding=padding)
     net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
     return activation(net) if activation else net
 
@@ -103,7 +103,7 @@ def check_keep_prob(keep_prob):
         raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
 
 
-def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1), name=None):
+def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1)):
     """In training, sets each element of x to 0 with probability 1 - keep_prob.
 
     Args:
@@ -117,10 +117,10 @@ def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1), name
     """
     check_keep_prob(keep_prob)
     if keep_prob == 1 or not training:
-        return tf.identity(x if rescale else x * tf.cast(keep_prob, x.dtype), name)
+        return tf.identity(x if rescale else x * tf.cast(keep_prob, x.dtype))
     draws = getattr(_dropout_draws, 'value', None)
     if draws is None:
-        dropped = tf.nn.dropout(x, rate=1 - keep_prob, name=name)
+        dropped = tf.nn.dropout(x, rate=1 - keep_prob)
         return dropped if rescale else dropped * tf.cast(keep_prob, x.dtype)
     seed, first_row, rows = draws
     seed = tf.random.experimental.stateless_fold_in(seed, number)
@@ -129,4 +129,4 @@ def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1), name
         tf.concat([[batch if rows is None else rows], tf.shape(x)[1:-1], [channels * parts]], 0), seed)
     kept = uniform[first_row:first_row + batch, ..., index * channels:(index + 1) * channels] < keep_prob
     value = x / tf.cast(keep_prob, x.dtype) if rescale else x
-    return tf.where(kept, value, tf.zeros([], x.dtype), name=name)
+    return tf.where(kept, value, tf.zeros([], x.dtype))

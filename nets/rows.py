@@ -211,12 +211,8 @@ def walk(table, height, width, channels=3):
 def minimum_size(table):
     """The smallest height (and width), in pixels, at which every row has an output."""
     def fits(size):
-        for row in table:
-            if isinstance(row, GlobalPool):
-                return True
-            if isinstance(row, (Conv, MaxPool)):
+        for row in itertools.takewhile(lambda row: not isinstance(row, GlobalPool), table):
+            if isinstance(row, (Conv, MaxPool)) and size > 0:
                 size = window(row, size)
-                if size < 1:
-                    return False
-        return True
+        return size > 0
     return next(size for size in range(1, 1024) if fits(size))

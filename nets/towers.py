@@ -32,17 +32,13 @@ def seam(row):
     return row.depth_radius if isinstance(row, rows.LRN) and row.groups == 1 else 0
 
 
-def exchanged(table, height, width, channels=3, itemsize=4):
-    """{row: bytes per image that cross to each device before it}, in a resolved table.
-
-    Args:
-      height, width, channels: of the images. itemsize: bytes per value (2: bfloat16).
-    """
+def exchanged(table, height, width):
+    """{row: bytes per image, in float32, that cross to each device before it}, in a resolved table."""
     result, before = {}, None
-    for walked in rows.walk(table, height, width, channels):
+    for walked in rows.walk(table, height, width):
         maps = before[2] // 2 if before and reads_both(walked.row) else seam(walked.row)
         if maps:
-            result[walked.row.name] = before[0] * before[1] * maps * itemsize
+            result[walked.row.name] = before[0] * before[1] * maps * 4
         before = walked.shape
     return result
 
