@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 import nets
 from nets import alexnet, nets_factory, rows
@@ -22,6 +23,7 @@ TEN_KEYS = [f'alexnet_v2/{row}' for row in
 def graph():
     """Every test here is TF1 code and gets a graph of its own; eager mode stays on for other files."""
     with tf.Graph().as_default() as current:
+        tf_keras.utils.set_random_seed(1)  # of initial weights
         v1.set_random_seed(1)
         yield current
 
