@@ -1,83 +1,27 @@
-"""Slim's TF1 checkpoints, both ways, and what is said when one does not fit."""
+"""Checkpoints under slim's names, and what is said when one does not fit. test_same_as_slim has slim's own."""
 import pathlib
-import tempfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from nets import alexnet, slim_checkpoints
+from tests.helpers.networks import assert_close, with_larger_weights
 
 v1 = tf.compat.v1
 IMAGES = np.random.default_rng(1).uniform(-128, 128, [2, 224, 224, 3]).astype(np.float32)
 NAMES = sorted(f'alexnet_v2/{layer}/{kind}' for kind in ('weights', 'biases')
                for layer in ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7', 'fc8'))
+pytestmark = pytest.mark.usefixtures('narrow')
 
 
 @pytest.fixture(scope='module')
-def folder():
-    """A folder that goes with the tests: pytest's own keeps three runs' checkpoints of 200 MB each."""
-    with tempfile.TemporaryDirectory() as path:
-        yield pathlib.Path(path)
-
-
-@pytest.fixture(scope='module')
-def slims(folder):
-    """(path, logits of IMAGES) of a checkpoint that slim's own network and TF1's Saver wrote."""
-    tf_slim = pytest.importorskip('tf_slim')
-    from tf_slim.nets import alexnet as slims_alexnet
-    with tf.Graph().as_default(), v1.Session() as session:
-        v1.set_random_seed(3)
-        with tf_slim.arg_scope(slims_alexnet.alexnet_v2_arg_scope()):
-            logits, _ = slims_alexnet.alexnet_v2(tf.constant(IMAGES), 7, is_training=False)
-        step = v1.train.get_or_create_global_step()  # slim's checkpoints hold more than the network
-        session.run(v1.global_variables_initializer())
-        for variable in v1.trainable_variables():
-            if variable.op.name.endswith('biases'):  # distinct values, so that no two can change places
-                values = np.random.default_rng(len(variable.op.name)).normal(0, 0.1, variable.shape)
-                variable.load(values.astype(np.float32), session)
-        path = v1.train.Saver().save(session, str(folder / 'slim' / 'model.ckpt'), global_step=step)
-        return path, session.run(logits)
-
-
-@pytest.fixture(scope='module')
-def ours(folder):
+def ours(narrow, tmp_path_factory):
     """(path, model) of a checkpoint that save_slim_checkpoint wrote."""
-    model = alexnet.AlexNetV2(7)
-    for weight in model.weights:
-        if 'biases' in weight.name:
-            weight.assign(tf.random.stateless_normal(weight.shape, [len(weight.name), 1], stddev=0.1))
-    path = str(folder / 'ours' / 'model.ckpt')  # in a folder that is not there yet
+    model = with_larger_weights(alexnet.AlexNetV2(7))
+    path = str(tmp_path_factory.mktemp('ours') / 'new' / 'model.ckpt')  # in a folder that is not there yet
     assert slim_checkpoints.save_slim_checkpoint(model, path) == path
     return path, model
-
-
-def assert_close(got, expected):
-    got, expected = np.asarray(got), np.asarray(expected)
-    assert np.ptp(expected) > 0.01
-    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize('by_folder', [False, True])
-def test_slims_checkpoint_loads(slims, by_folder):
-    path, expected = slims
-    model = alexnet.AlexNetV2(7)
-    path = str(pathlib.Path(path).parent) if by_folder else path
-    loaded, left = slim_checkpoints.load_slim_checkpoint(model, path)
-    assert loaded == NAMES
-    assert left == []
-    assert_close(model(IMAGES), expected)
-
-
-def test_ours_restores_into_slims_graph(ours):
-    pytest.importorskip('tf_slim')
-    from tf_slim.nets import alexnet as slims_alexnet
-    path, model = ours
-    expected = model(IMAGES)
-    with tf.Graph().as_default(), v1.Session() as session:
-        logits, _ = slims_alexnet.alexnet_v2(tf.constant(IMAGES), 7, is_training=False)
-        v1.train.Saver().restore(session, path)
-        assert_close(session.run(logits), expected)
 
 
 def test_ours_restores_into_our_graph_and_model(ours):
@@ -105,7 +49,7 @@ def test_another_number_of_classes(ours):
     path, trained = ours
     model = alexnet.AlexNetV2(5)
     before = [weight.numpy() for weight in model.weights]
-    message = r'fc8/weights \[1, 1, 4096, 7\] instead of \[1, 1, 4096, 5\].*exclude the scope of fc8'
+    message = r'fc8/weights \[1, 1, 512, 7\] instead of \[1, 1, 512, 5\].*exclude the scope of fc8'
     with pytest.raises(ValueError, match=message) as error:
         slim_checkpoints.load_slim_checkpoint(model, path)
     assert 'alexnet_v2/fc8/biases [7] instead of [5]' in str(error.value)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from nets import alexnet, normalization
-from tests import numpy_alexnet
+from tests.helpers import numpy_alexnet
 
 LRN = {'depth_radius': 2, 'bias': 2.0, 'alpha': 1e-4, 'beta': 0.75}
 
@@ -103,7 +103,7 @@ def test_empty_batch(normalise):
     assert y.shape == gradient.shape == (0, 3, 3, 8)
 
 
-def test_the_network_compiled_gives_the_same_logits_and_gradients():
+def test_the_network_compiled_gives_the_same_logits_and_gradients(narrow):
     model = alexnet.AlexNet(5)
     images = tf.random.stateless_normal([2, 224, 224, 3], [1, 1], stddev=60.0)
 

@@ -1,10 +1,14 @@
 """Two towers on two logical CPU devices: the numbers of one device, the paper's cut, the same checkpoints."""
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras
 
-from nets import alexnet, rows, towers
-from tests.helpers.processes import run_python
+from nets import alexnet, ops, rows, slim_checkpoints, towers
+from tests.conftest import run_python
+from tests.helpers.networks import assert_close, narrowed
 
 # The script has a process of its own, since logical devices must be made before TensorFlow uses any.
 SCRIPT = '''
@@ -130,47 +134,69 @@ def test_the_bytes_that_cross_are_the_papers():
     assert paper == source | {'norm1': 2 * 55 * 55 * 4, 'norm2': 2 * 27 * 27 * 4}
 
 
-def test_slims_function_on_two_devices_has_one_devices_checkpoint(tmp_path):
-    result = run_python('-c', '''
-import sys
-import numpy as np
-import tensorflow as tf
-from nets import alexnet
-v1 = tf.compat.v1
-images = np.random.default_rng(0).uniform(-100, 100, [2, 224, 224, 3]).astype('f')
-config = v1.ConfigProto(device_count={'CPU': 2})
-values = []
-for devices in (None, ('/CPU:0', '/CPU:1'), None):
-    with tf.Graph().as_default(), v1.Session(config=config) as session:
-        v1.set_random_seed(1)
-        logits, end_points = alexnet.alexnet(tf.constant(images), 6, is_training=False, devices=devices)
-        saver = v1.train.Saver(v1.get_collection('model_variables'))
-        if values:
-            saver.restore(session, sys.argv[1] + f'/model-{len(values) - 1}')
-        else:
-            session.run(v1.global_variables_initializer())
+@pytest.mark.parametrize('variant', ['source', 'paper'])
+def test_towers_of_a_narrow_network_train_as_one(variant, tmp_path):
+    """On one device, named twice: the numbers alone."""
+    values = []
+    for devices in (None, ('/CPU:0', '/CPU:0')):
+        tf_keras.utils.set_random_seed(1)
+        model = alexnet.from_table(narrowed(alexnet.VARIANTS[variant]), 5, devices=devices, dropout_keep_prob=0.7,
+                                   name='alexnet')
         if devices:
-            for variable in v1.global_variables():
-                assert variable.device.endswith(variable.op.name[-1]), (variable.op.name, variable.device)
-        assert end_points['alexnet/fc8'] is logits and 'alexnet/norm2' in end_points
-        values.append(session.run([logits, end_points['alexnet/conv3']]))
-        saver.save(session, sys.argv[1] + f'/model-{len(values) - 1}')
-print(max(np.abs(a - b).max() / np.abs(a).max() for other in values[1:] for a, b in zip(values[0], other)))
-names = [sorted(tf.train.load_checkpoint(sys.argv[1] + f'/model-{n}').get_variable_to_shape_map().items())
-         for n in range(3)]
-print(names[0] == names[1] == names[2])
-''', tmp_path).stdout.splitlines()
-    assert float(result[-2]) < 1e-5 and result[-1] == 'True'
+            slim_checkpoints.load_slim_checkpoint(model, str(tmp_path / 'one'))
+        else:  # conv1 stronger than at the start, so that normalisation has an effect
+            model.get_layer('conv1').kernel.assign(model.get_layer('conv1').kernel * 300)
+            slim_checkpoints.save_slim_checkpoint(model, str(tmp_path / 'one'))
+        images = tf.random.stateless_uniform([2, 224, 224, 3], [1, 2], -120.0, 120)
+        with ops.dropout_draws(tf.constant([3, 4])), tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            loss = tf.reduce_sum(tf.square(logits))
+        gradients = dict(zip((variable.name.split(':')[0] for variable in model.trainable_variables),
+                             tape.gradient(loss, model.trainable_variables)))
+        values.append({'logits': logits} | {
+            name: tf.convert_to_tensor(gradient) for name, gradient in slim_checkpoints.joined(gradients).items()})
+    assert len(values[0]) == 17 and set(values[0]) == set(values[1])
+    for name, expected in values[0].items():
+        assert_close(values[1][name], expected, 2e-5, name)
 
 
-def test_what_cannot_be_cut_is_refused():
+def test_slims_function_on_two_devices_has_one_devices_checkpoint(narrow, tmp_path):
+    v1 = tf.compat.v1
+    images = np.random.default_rng(0).uniform(-100, 100, [2, 224, 224, 3]).astype('f')
+    values, contents = [], []
+    for number, devices in enumerate((None, ('/CPU:0', '/CPU:1'), None)):
+        # A session has devices of its own: here two, whatever TensorFlow has outside of it.
+        with tf.Graph().as_default(), v1.Session(config=v1.ConfigProto(device_count={'CPU': 2})) as session:
+            v1.set_random_seed(1)
+            logits, end_points = alexnet.alexnet(tf.constant(images), 6, is_training=False, devices=devices)
+            saver = v1.train.Saver(v1.get_collection('model_variables'))
+            if values:
+                saver.restore(session, str(tmp_path / f'model-{number - 1}'))
+            else:
+                session.run(v1.global_variables_initializer())
+            if devices:
+                for variable in v1.global_variables():
+                    assert variable.device.endswith(variable.op.name[-1]), (variable.op.name, variable.device)
+            assert end_points['alexnet/fc8'] is logits and 'alexnet/norm2' in end_points
+            values.append(session.run([logits, end_points['alexnet/conv3']]))
+            path = saver.save(session, str(tmp_path / f'model-{number}'))
+        contents.append(sorted(tf.train.load_checkpoint(path).get_variable_to_shape_map().items()))
+    for logits, conv3 in values[1:]:
+        assert_close(logits, values[0][0])
+        assert_close(conv3, values[0][1])
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_what_cannot_be_cut_is_refused(narrow):
     with pytest.raises(ValueError, match='must be two names'):
         alexnet.AlexNet(10, devices=('/GPU:0',))
     with pytest.raises(ValueError, match='fc8 has 1 kernels'):
         alexnet.AlexNet(1, devices=('/CPU:0', '/CPU:0'))
+    with pytest.raises(ValueError, match='conv3 has 31 kernels'):
+        alexnet.from_table(rows.changed(alexnet.ALEXNET, conv3={'filters': 31}), 4, devices=('/CPU:0', '/CPU:0'))
 
 
-def test_keras_own_save_is_refused_with_the_way_out(tmp_path):
+def test_keras_own_save_is_refused_with_the_way_out(narrow, tmp_path):
     model = alexnet.AlexNet(2, devices=('/CPU:0', '/CPU:0'))
     with pytest.raises(NotImplementedError, match='load that into a network on one device'):
         model.save(tmp_path / 'model.keras')
