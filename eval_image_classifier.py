@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import flags
 
 from alexnet_tf.console import command, flag_table
-from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data import dataset_info, datasets, preprocessing
 from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision
@@ -51,7 +51,7 @@ def evaluate_once(checkpoint_paths, before=((), None)):
     """
     policy, reason = precision.choose(FLAGS.precision)
     folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
-    info = datasets.read_info(folder) or {}
+    info = dataset_info.read_info(folder) or {}
     networks = [loading.load(path, model_name=FLAGS.model_name, class_names=info.get('class_names'),
                                mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy,
                                reuse=reuse)

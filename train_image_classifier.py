@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import flags
 
 from alexnet_tf.console import command, flag_table, signals
-from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.data import datasets, preprocessing, sizes
 from alexnet_tf.data.batches import evaluation_batches, training_batches
 from alexnet_tf.data.color_noise import color_noise
 from alexnet_tf.files import writing
@@ -175,7 +175,7 @@ def check_flags():
         raise ValueError(f'--optimizer={FLAGS.optimizer} cannot give single variables a rate of their own '
                          '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
     writing.check_writable(FLAGS.train_dir, 'train_dir')
-    preprocessing.check_resize_side_max(FLAGS.resize_side_max, image_size())
+    sizes.check_resize_side_max(FLAGS.resize_side_max, image_size())
     if steps and FLAGS.bias_learning_rate_factor != 1:
         raise ValueError('--bias_learning_rate_factor has no effect with --learning_rate_decay_type=steps; give biases '
                          'their rate there, as 0:biases=0.02.')

@@ -1,4 +1,4 @@
-"""One shard of build_tfrecords, written in a process of its own."""
+"""One shard of records from images: written by the process itself, or by one of several workers."""
 import contextlib
 import dataclasses
 import multiprocessing
@@ -16,7 +16,12 @@ from alexnet_tf.files import reading
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """What one process turns into one file. images: (path, label from 1) in order."""
+    """A file of records that is to be written.
+
+    path: of the file. part: path of what `read_part` needs. images: (path, label from 1), in order.
+    class_names, texts: folder and readable name of each class.
+    resize_shorter_side, quality: see `folder_builder.build`.
+    """
     path: str
     part: str
     split: str
@@ -39,26 +44,44 @@ class Part:
         return records.description(self.lengths)
 
 
-_counter = None  # images done by all processes, for the progress line
+_counter = None  # of a worker: images done by all of them
 
 
-def set_counter(counter):
-    """Called once in each process."""
+def start_worker(counter):
+    """Called once in each worker process; counter: a multiprocessing.Value."""
     global _counter
     _counter = counter
+    hide_gpus()
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # Ctrl-C goes to all; the parent says the sentence
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+def hide_gpus():
+    """Images are decoded by the CPU; a GPU's memory need not be taken."""
+    tf.config.set_visible_devices([], 'GPU')
+
+
 def _end_with_parent():
-    # A killed parent would leave its processes waiting for ever, or writing what the next run writes too.
+    # A killed parent would leave its workers waiting for ever, or writing what the next run writes too.
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
-def write_shard(shard):
-    """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part."""
-    tf.config.set_visible_devices([], 'GPU')
+def write_in_worker(shard):
+    """`write_shard` in a process that `start_worker` began."""
+    return write_shard(shard, _count)
+
+
+def _count():
+    with _counter.get_lock():
+        _counter.value += 1
+
+
+def write_shard(shard, count):
+    """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part.
+
+    count: function without arguments, called after each image.
+    """
     part = Part([], [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
     temporary = shard.path + '.partial'
     with tf.io.TFRecordWriter(temporary) as writer:
@@ -73,17 +96,18 @@ def write_shard(shard):
                 record = example(shard, encoded, shape, path, label).SerializeToString(deterministic=True)
                 writer.write(record)
                 _add(part, record, square, shard.split)
-            with _counter.get_lock():
-                _counter.value += 1
+            count()
     os.replace(temporary, shard.path)
     _write_part(shard, part)
     return part
 
 
 def read_image(path, resize_shorter_side, quality):
-    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of an image file.
+    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of the file of a JPEG or PNG.
 
-    The file's own bytes where they are an RGB JPEG that need not shrink.
+    The bytes are the file's own where they are an RGB JPEG that need not shrink.
+
+    Raises: OSError, ValueError or tf.errors.InvalidArgumentError for what is no image that can be read.
     """
     reading.check_regular(path)
     if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
@@ -104,7 +128,7 @@ def read_image(path, resize_shorter_side, quality):
 
 
 def example(shard, encoded, shape, path, label):
-    """A tf.train.Example of slim's schema, every key (no bounding boxes)."""
+    """A tf.train.Example with every key of slim's schema; bounding boxes are empty."""
     def integers(*values):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
@@ -148,7 +172,7 @@ def _write_part(shard, part):
 
 
 def _sizes(shard):
-    """Bytes of each of its images' files; -1 for a link to nowhere (it counts as unreadable)."""
+    """Bytes of each image's file; -1 for a link to nowhere (it counts as unreadable)."""
     return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
 
 
