@@ -4,6 +4,7 @@ import os
 from alexnet_tf.files import reading
 
 INFO_FILE = 'dataset_info.json'
+PARTS_DIR = 'parts'  # while build_tfrecords is at work: statistics of finished shards
 _MAX_LABEL = 1_000_000
 
 

@@ -8,10 +8,8 @@ import threading
 import zipfile
 
 import numpy as np
-import tensorflow as tf
 
-from alexnet_tf.data import image_headers, preprocessing, records
-from alexnet_tf.files import reading
+from alexnet_tf.data import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +55,8 @@ def start_worker(counter):
 
 
 def hide_gpus():
-    """Images are decoded by the CPU; a GPU's memory need not be taken."""
-    tf.config.set_visible_devices([], 'GPU')
+    """Keeps TensorFlow, before it is imported, from taking GPUs: images are decoded by the CPU."""
+    os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
 def _end_with_parent():
@@ -82,70 +80,25 @@ def write_shard(shard, count):
 
     count: function without arguments, called after each image.
     """
+    from alexnet_tf.data import image_records  # here, since the parent of workers needs no TensorFlow
     part = Part([], [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
     temporary = shard.path + '.partial'
-    with tf.io.TFRecordWriter(temporary) as writer:
+    with image_records.open_writer(temporary) as writer:
         for path, label in shard.images:
             try:
-                encoded, square, shape = read_image(path, shard.resize_shorter_side, shard.quality)
+                encoded, square, shape = image_records.read_image(path, shard.resize_shorter_side, shard.quality)
             except (OSError, ValueError) as error:
                 part.unreadable.append((path, str(error)))
-            except tf.errors.OpError as error:
-                part.unreadable.append((path, image_headers.reason(error).splitlines()[0]))
             else:
-                record = example(shard, encoded, shape, path, label).SerializeToString(deterministic=True)
+                record = image_records.make_record(
+                    encoded, shape, os.fsencode(os.path.basename(path)), label=label,
+                    class_name=shard.class_names[label - 1], text=shard.texts[label - 1])
                 writer.write(record)
                 _add(part, record, square, shard.split)
             count()
     os.replace(temporary, shard.path)
     _write_part(shard, part)
     return part
-
-
-def read_image(path, resize_shorter_side, quality):
-    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of the file of a JPEG or PNG.
-
-    The bytes are the file's own where they are an RGB JPEG that need not shrink.
-
-    Raises: OSError, ValueError or tf.errors.InvalidArgumentError for what is no image that can be read.
-    """
-    reading.check_regular(path)
-    if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
-        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
-    with open(path, 'rb') as file:
-        encoded = file.read()
-    if not encoded:
-        raise ValueError('the file is empty')
-    image = preprocessing.decode(encoded)
-    shorter = min(image.shape[:2])
-    shrink = resize_shorter_side and shorter > resize_shorter_side
-    if shrink:
-        size = [round(side * resize_shorter_side / shorter) for side in image.shape[:2]]
-        image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)
-    if shrink or encoded[:3] != b'\xff\xd8\xff' or tf.io.extract_jpeg_shape(encoded)[2] != 3:
-        encoded = tf.io.encode_jpeg(image, 'rgb', quality).numpy()
-    return encoded, preprocessing.resized_square(image, 256).numpy(), tuple(image.shape[:2])
-
-
-def example(shard, encoded, shape, path, label):
-    """A tf.train.Example with every key of slim's schema; bounding boxes are empty."""
-    def integers(*values):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def text(value):
-        value = value if isinstance(value, bytes) else value.encode()
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    no_floats = tf.train.Feature(float_list=tf.train.FloatList())
-    return tf.train.Example(features=tf.train.Features(feature={
-        'image/encoded': text(encoded), 'image/format': text('JPEG'), 'image/colorspace': text('RGB'),
-        'image/channels': integers(3), 'image/height': integers(shape[0]), 'image/width': integers(shape[1]),
-        'image/filename': text(os.fsencode(os.path.basename(path))),
-        'image/class/label': integers(label), 'image/class/synset': text(shard.class_names[label - 1]),
-        'image/class/text': text(shard.texts[label - 1]),
-        'image/object/bbox/xmin': no_floats, 'image/object/bbox/xmax': no_floats,
-        'image/object/bbox/ymin': no_floats, 'image/object/bbox/ymax': no_floats,
-        'image/object/bbox/label': integers()}))
 
 
 def read_part(shard):

@@ -5,11 +5,10 @@ import re
 import numpy as np
 
 from alexnet_tf.data import examples, records
-from alexnet_tf.data.dataset_info import INFO_FILE, read_info
+from alexnet_tf.data.dataset_info import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading
 
 BACKGROUND = 'background'  # the name of slim's class 0
-PARTS_DIR = 'parts'  # while build_tfrecords is at work: statistics of finished shards
 LABEL_KEY = 'image/class/label'
 
 

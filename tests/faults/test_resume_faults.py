@@ -20,7 +20,7 @@ from alexnet_tf.training import loop, resuming
 from alexnet_tf.training.start import restore
 from alexnet_tf.training.state import State
 from tests.conftest import messages_of, run_python
-from tests.faults import shards, small_run
+from tests.helpers import shards, small_run
 from tests.faults.test_checkpoint_faults import content, three_checkpoints
 
 
