@@ -14,19 +14,20 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
-from alexnet_tf.files import reading, writing
+from alexnet_tf.files import writing
 from alexnet_tf.model import specs
-from alexnet_tf.run_folder import metrics
+from alexnet_tf.run_folder import metrics, settings
 
 FLAGS = flags.FLAGS
+IMAGENET_IMAGES = 1_281_167  # training images of ILSVRC-2012
+CHANCE = 0.1  # %, of 1000 classes
+
 ROWS = (
     Flag('train_dir', str, 'runs/alexnet', 'Folder of a training run; may be given without the name.'),
-    Flag('num_examples', int, 1_281_167, 'Training images. Default: those of ILSVRC-2012.', 1),
+    Flag('num_examples', int, IMAGENET_IMAGES, 'Training images. Default: those of ILSVRC-2012.', 1),
     Flag('batch_size', int, None, "Examples a step. Default: as the run's flags.json says.", 1),
     Flag('output', str, None, "File for the picture; '' for none. Default: curve.png in train_dir.", may_be_empty=True),
 )
-IMAGENET_IMAGES = 1_281_167  # training images of ILSVRC-2012
-CHANCE = 0.1  # %, of 1000 classes
 
 # CaffeNet with LRN on ILSVRC-2012, one crop an image: (thousands of iterations, top-1 in %). Read from the test lines
 # of the public log logs/caffenet256_lrn.log in github.com/ducha-aiki/caffenet-benchmark, thinned out from 61 points;
@@ -107,7 +108,7 @@ def read_rows(train_dir):
 
 def read_batch_size(train_dir):
     """Examples a step, from flags.json. Raises: ValueError when it does not say."""
-    batch_size = (reading.read_json(os.path.join(train_dir, 'flags.json')) or {}).get('batch_size')
+    batch_size = (settings.read(train_dir) or {}).get('batch_size')
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples a step with '
                          '--batch_size.')
@@ -238,5 +239,9 @@ def main():
     compare(FLAGS.train_dir, num_examples=FLAGS.num_examples, batch_size=FLAGS.batch_size, output=FLAGS.output)
 
 
-if __name__ == '__main__':
+def cli():
     command.run('compare_curve', main, ROWS, 'train_dir')
+
+
+if __name__ == '__main__':
+    cli()

@@ -16,8 +16,7 @@ from absl import flags
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data.color_noise import color_noise
-from alexnet_tf.training import optimizers
-from alexnet_tf.training.state import State
+from alexnet_tf.training import optimizers, run
 from alexnet_tf.training.step import make_train_step
 from benchmarks import peers, timing
 from nets import alexnet, rows
@@ -48,8 +47,8 @@ def ours(network, images, labels, dtype):
 def make_ours(network, images, labels, dtype):
     """(function of one training step, its State)."""
     model = alexnet.from_table(TABLES[network], CLASSES, dtype=POLICIES[dtype])
-    state = State(model, optimizers.make('momentum'))
-    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=len(images), mean=peers.MEAN,
+    state = run.begin(model, optimizer=optimizers.make('momentum'))
+    step = make_train_step(state, batch_size=len(images), mean=peers.MEAN,
                                     seed=0, noise=color_noise())
     state.optimizer.learning_rate.assign(1e-4)
     images, labels = tf.constant(images), tf.constant(labels)
@@ -76,12 +75,12 @@ def measure(network, dtype, batch):
     runs = {}
     for peer in FLAGS.peers:
         try:
-            run = make_peer(peer, network, images, labels, dtype)
+            step = make_peer(peer, network, images, labels, dtype)
         except ImportError as error:
             print(f'{peer} is left out: {error}')
             continue
-        if run:
-            runs[peer] = run
+        if step:
+            runs[peer] = step
     product, product_flops = timing.matmul(dtype)
     seconds = timing.alternate({**runs, 'product': product}, repetitions=FLAGS.repetitions)
     ceiling = product_flops / np.median(seconds.pop('product')) / timing.flops(TABLES[network], CLASSES, SIZE, True)
@@ -129,10 +128,10 @@ def peak_memory(network, dtype, batch):
 def report_own_peak(peer):
     """In a process of its own: three steps, then its peak memory."""
     network, dtype, batch = FLAGS.networks[0], FLAGS.dtypes[0], int(FLAGS.batches[0])
-    run = make_peer(peer, network, *timing.random_batch(batch, SIZE, CLASSES), dtype)
-    if run:
+    step = make_peer(peer, network, *timing.random_batch(batch, SIZE, CLASSES), dtype)
+    if step:
         for _ in range(3):
-            run()
+            step()
         print(f'peak {timing.peak_bytes() / 1e9:.3f} GB')
 
 

@@ -1,58 +1,16 @@
-"""Shared by tests that run the scripts as a user would: as processes, on records of real photographs."""
-import concurrent.futures
-import json
+"""Fixtures that several folders of tests share."""
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-ROOT = Path(__file__).parents[1]
 
 
-def run_python(*arguments, cwd=ROOT, check=True, timeout=300, **environment):
-    """Runs Python with arguments; returns the CompletedProcess with stdout and stderr as text."""
-    result = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, text=True, capture_output=True,
-                            timeout=timeout, env=os.environ | environment)
-    if check and result.returncode:
-        raise AssertionError(f'{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}')
-    return result
-
-
-def run_pythons(*commands, **kwargs):
-    """The results of `run_python` for lists of arguments, two processes at a time: they start on one core each."""
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda arguments: run_python(*arguments, **kwargs), commands))
-
-
-# Flags are global, and importing TensorFlow takes seconds: one process tries all cases, one after the other.
-TRY_CASES = '''
-import json, sys
-from absl import flags
-module = __import__(sys.argv[1])
-module.define_flags()
-messages = []
-for case in json.loads(sys.argv[2]):
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    try:
-        flags.FLAGS(['x', *case])
-        module.main()
-        messages.append('')
-    except (ValueError, flags.Error) as error:
-        messages.append(str(error))
-print(json.dumps(messages))
-'''
-
-
-def messages_of(module, cases):
-    """What a script's main() says to each list of flags: the text of its ValueError or flag error, '' for none.
-
-    `command.run` makes one sentence and exit status 1 of both; tests of single processes show that.
-    """
-    return json.loads(run_python('-c', TRY_CASES, module, json.dumps(cases)).stdout.splitlines()[-1])
+def pytest_configure():
+    """Commands that run in the process of the tests ask for one thread a core, which TensorFlow takes only once."""
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope='session')
@@ -73,3 +31,23 @@ def small_records(tmp_path_factory):
             start += count
     (folder / 'labels.txt').write_text((Path(datasets.SAMPLE_DIR) / 'labels.txt').read_text())
     return folder
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Networks of a sixteenth of the kernels, for commands that run in this process."""
+    from nets import alexnet
+    from tests.helpers.narrow import TABLES
+    for name, table in TABLES.items():
+        monkeypatch.setattr(alexnet, name, table)
+
+
+@pytest.fixture(scope='module')
+def narrow_module():
+    """`narrow`, for the fixtures of a module."""
+    from nets import alexnet
+    from tests.helpers.narrow import TABLES
+    with pytest.MonkeyPatch.context() as patch:
+        for name, table in TABLES.items():
+            patch.setattr(alexnet, name, table)
+        yield

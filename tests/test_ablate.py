@@ -5,7 +5,7 @@ import pytest
 
 from alexnet_tf import ablate
 from nets import alexnet, rows
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 FULL = {variant.name: variant for variant in ablate.variants(1.0)}
 

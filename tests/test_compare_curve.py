@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_tf import compare_curve
 from alexnet_tf.model import specs
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 # Some lines of the log of CaffeNet with LRN: (iteration, test accuracy), batch 256; the last two are not among the
 # points that the module has.

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alexnet_tf.data import datasets, preprocessing
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 SERVE = '''
 import sys

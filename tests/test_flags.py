@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT, run_python, run_pythons
+from tests.helpers.processes import ROOT, run_python, run_pythons
 
 # slim's own flags, from its two scripts.
 SLIM_TRAIN = '''master train_dir warmup_epochs num_clones clone_on_cpu worker_replicas num_ps_tasks num_readers

@@ -10,7 +10,7 @@ import pytest
 
 from alexnet_tf import import_weights
 from alexnet_tf.model import specs
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 from tests.weight_builders import (
     FORMS,
     LAYERS,

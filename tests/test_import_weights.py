@@ -16,7 +16,7 @@ from alexnet_tf import import_weights
 from alexnet_tf.model import building, loading, specs
 from alexnet_tf.weights import numpy_files, own_npz, protos
 from nets import slim_checkpoints
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 from tests.weight_builders import (
     CLASSES,
     FORMS,

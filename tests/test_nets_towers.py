@@ -4,7 +4,7 @@ import json
 import pytest
 
 from nets import alexnet, rows, towers
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 # The script has a process of its own, since logical devices must be made before TensorFlow uses any.
 SCRIPT = '''

@@ -12,7 +12,8 @@ from alexnet_tf.script_flags import recipes
 from alexnet_tf.training import schedules
 from alexnet_tf.training.step import make_train_step
 from tests import test_training as small
-from tests.conftest import messages_of, run_python, run_pythons
+from tests.helpers.commands import messages_of
+from tests.helpers.processes import run_python, run_pythons
 
 STEPS = schedules.parse_steps(recipes.STEPS_145, ['conv1', 'conv2', 'fc8'])
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import metrics
-from tests.conftest import ROOT, messages_of, run_python, run_pythons
+from tests.helpers.commands import messages_of
+from tests.helpers.processes import ROOT, run_python, run_pythons
 
 TRAIN = ('train_image_classifier.py', '--batch_size=8', '--learning_rate_decay_type=fixed', '--precision=float32',
          '--learning_rate=0.001', '--log_every_n_steps=1', '--max_number_of_steps=6', '--num_preprocessing_threads=1')

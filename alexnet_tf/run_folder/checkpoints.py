@@ -1,7 +1,7 @@
-"""The checkpoints of a training folder: slim's variable names, rolling, plus the best.
+"""The checkpoints of a training folder: slim's variable names, the newest five, and the best.
 
-Beside each stands `model.ckpt-<step>.manifest.json` with size and checksum of its files, written after all of them
-are on the disk: what has none was cut off, what differs from it is damaged.
+Each has a manifest, `model.ckpt-<step>.manifest.json`, with size and checksum of its files. It is written last, when
+they are on the disk: a checkpoint without one was cut off, one that differs from it is damaged.
 """
 import contextlib
 import glob
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import google_crc32c
 import tensorflow as tf
@@ -20,7 +21,7 @@ PREFIX = 'model.ckpt'
 BEST_DIR = 'best'
 MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
-# Names that are written here; all others in a folder are its owner's.
+# The names of files that are written here. No other file of a folder is ever removed.
 _PART = r'\.(index|data-\d{5}-of-\d{5}|manifest\.json)'
 _UNFINISHED = r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|\.manifest\.json\.partial'
 _OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.partial'
@@ -29,7 +30,7 @@ _OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.p
 def save(folder, step, tensors):
     """Writes {name: tensor} as folder/model.ckpt-<step>, then removes all but the newest five.
 
-    Killed or failing at any moment, it leaves the checkpoints before as they were.
+    If it is killed or fails, at any moment, older checkpoints stay as they were.
 
     Returns: the path. Raises: ValueError when it can't be written.
     """
@@ -45,13 +46,13 @@ def save(folder, step, tensors):
     except (OSError, ValueError) as error:
         _remove(path)
         what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
-        raise ValueError(f'{what} The checkpoints before it are as they were; free space or mend the permissions, and '
-                         'the same command goes on from the last.') from error
+        raise ValueError(f'{what} Older checkpoints are as they were; free space or mend the permissions, and the same '
+                         'command goes on from the last.') from error
     try:
         _forget_older(folder, path, KEPT)
     except OSError as error:
-        raise ValueError(f'{path} is written, but not what belongs to it in {folder}: {error}. Free space or mend the '
-                         'permissions, and the same command goes on from it.') from error
+        raise ValueError(f'{path} is written, but not what belongs to it in {folder}: {error}. Free space or mend '
+                         'the permissions, and the same command goes on from it.') from error
     return path
 
 
@@ -70,6 +71,17 @@ def save_best(folder, path):
         except OSError:  # a file system without hard links
             shutil.copyfile(source, target)
     _forget_older(best, targets[-1].removesuffix(MANIFEST), 1)
+
+
+def keep_best(folder, best_step):
+    """Links the best checkpoint into folder/best where a kill came between writing and linking it.
+
+    A later one there stays: it is of a validation that ended after its checkpoint was written.
+    """
+    path = os.path.join(folder, f'{PREFIX}-{best_step}')
+    there = find(os.path.join(folder, BEST_DIR))
+    if best_step >= 0 and find(path) and (there is None or step_of(there) < best_step):
+        save_best(folder, path)
 
 
 def find(path):
@@ -131,6 +143,26 @@ def damage(path):
         if there[name] != manifest[name]:
             return f'{name} is not as it was written'
     return None
+
+
+def is_whole(path):
+    """Whether all files of a checkpoint are there: training removes them one after the other."""
+    files = glob.glob(glob.escape(path) + '.data-*-of-*')
+    return bool(find(path) and files) and len(files) == int(files[0].rpartition('-')[2])
+
+
+def follow(folder, timeout_secs):
+    """Yields the newest checkpoint of a folder whenever there is a new one; ends when none came for so long."""
+    done, since = None, time.monotonic()
+    while True:
+        latest = find(folder)
+        if latest not in (None, done):
+            yield latest
+            done, since = latest, time.monotonic()
+        elif time.monotonic() - since > timeout_secs:
+            return
+        else:
+            time.sleep(min(10, timeout_secs))
 
 
 def remove_leftovers(folder, log=print):
@@ -199,7 +231,7 @@ def _complete(folder):
 
 
 def _forget_older(folder, newest, kept):
-    """Lets the `kept` checkpoints up to `newest` stand and names them in TensorFlow's `checkpoint` file."""
+    """Keeps `newest` and the `kept` - 1 before it, and names them in TensorFlow's `checkpoint` file."""
     others = [path for path in _all(folder) if path != newest]
     keep = others[max(0, len(others) - (kept - 1)):] + [newest]
     names = [json.dumps(os.path.basename(path)) for path in keep]

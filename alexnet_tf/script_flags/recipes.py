@@ -56,14 +56,26 @@ RECIPES = (
 )
 
 
-def apply(flags, name):
-    """Gives all flags that were not given the recipe's values.
+# What the sample's 2,000 small photographs want.
+SAMPLE = {'batch_size': 32, 'num_epochs': 5.0, 'learning_rate_decay_type': 'piecewise', 'decay_epochs': ['4'],
+          'dropout_keep_prob': 0.8, 'color_noise': 0.0}
+
+
+def fill_in(flags, log=print):
+    """Gives flags that were not given the values of --recipe, or without --dataset_dir those of SAMPLE.
 
     Args:
-      flags: absl's FLAGS. name: of NAMES.
+      flags: absl's FLAGS, of the training script.
 
-    Raises: ValueError when a model that is not AlexNet was asked for.
+    Raises: ValueError when a recipe is to train another network than AlexNet.
     """
+    if flags.recipe:
+        _apply_recipe(flags, flags.recipe)
+    elif flags.dataset_dir is None and not flags.print_recipe:
+        _apply_sample(flags, log)
+
+
+def _apply_recipe(flags, name):
     if flags['model_name'].present and flags.model_name != 'alexnet':
         raise ValueError(f'--recipe={name} trains alexnet, not --model_name={flags.model_name}; leave one of the two '
                          'out.')
@@ -76,14 +88,27 @@ def apply(flags, name):
             flags[part.flag].value = getattr(part, name)[0]
 
 
-def describe(flags, name):
-    """Lines of a table: flag, value, source of the value. name None: no recipe."""
+def _apply_sample(flags, log):
+    changed = {name: value for name, value in SAMPLE.items() if not flags[name].present}
+    if flags['learning_rate_decay_type'].present:
+        changed.pop('decay_epochs', None)  # of the sample's own schedule
+    for name, value in changed.items():
+        flags[name].value = value
+    log('No --dataset_dir: training on the CIFAR-10 sample that comes along, with '
+        + ' '.join(f'--{name}={_text(value)}' for name, value in changed.items()))
+
+
+def describe(flags):
+    """Lines of a table, after `fill_in`: flag, value, source of the value."""
     lines = []
     for part in RECIPES:
         flag = flags[part.flag]
-        value = ','.join(flag.value) if isinstance(flag.value, list) else flag.value
-        recommended, source = getattr(part, name) if name else (flag.default, 'default')
+        recommended, source = getattr(part, flags.recipe) if flags.recipe else (flag.default, 'default')
         if flag.value != recommended:
             source = 'given' if flag.present else 'default'
-        lines.append(f'--{part.flag}={"" if value is None else value}'.ljust(44) + f'  {source}')
+        lines.append(f'--{part.flag}={_text(flag.value)}'.ljust(44) + f'  {source}')
     return lines
+
+
+def _text(value):
+    return ','.join(value) if isinstance(value, list) else '' if value is None else str(value)

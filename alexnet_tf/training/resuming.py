@@ -1,10 +1,7 @@
 """A resumed run goes on with what it was begun with: what `flags.json` of a training folder is compared with."""
-import os
-
 from alexnet_tf.data import records
-from alexnet_tf.files import reading
+from alexnet_tf.run_folder import settings
 
-FLAGS_FILE = 'flags.json'
 DATASET = 'dataset'  # what the comparison calls the training set
 
 
@@ -40,10 +37,9 @@ def check(train_dir, now, rules, allowed=(), log=print):
 
     Raises: ValueError, with both values of each, when something that is refused differs.
     """
-    path = os.path.join(train_dir, FLAGS_FILE)
-    before = reading.read_json(path)
+    before = settings.read(train_dir)
     if before is None:
-        log(f'There is no {path}: whether the run was begun with the same flags cannot be known.')
+        log(f'There is no {settings.path(train_dir)}: whether the run was begun with the same flags cannot be known.')
         return now
     begun = {name: before[name] for name, rule in rules.items() if rule == 'keep' and name in before}
     for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others

@@ -1,4 +1,4 @@
-"""Learning rates: pure functions of the step."""
+"""Learning rates: pure functions of the epoch."""
 import dataclasses
 
 DECAY_TYPES = ('plateau', 'fixed', 'exponential', 'polynomial', 'piecewise')
@@ -10,11 +10,11 @@ KINDS = ('weights', 'biases')
 class Settings:
     """What a schedule says of one step.
 
-    rate: the learning rate. factors: of each trainable variable, its own rate divided by that; None: all 1.
+    rate: the learning rate. factors: of each trainable variable, its own rate divided by that.
     color_noise: whether colour noise is on.
     """
     rate: float
-    factors: tuple | None = None
+    factors: tuple = ()
     color_noise: bool = True
 
 
@@ -74,36 +74,63 @@ def stepped(changes, epoch, name):
     return None
 
 
-def follow_steps(changes, epoch, names):
-    """The Settings of an epoch. names: 'layer/kind' of every trainable variable."""
-    base = stepped(changes, epoch, '')
-    factors = tuple(stepped(changes, epoch, name) / base for name in names)
-    return Settings(base, factors, stepped(changes, epoch, COLOR_NOISE) != 0)
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """Rates by epoch, of everything or of single layers. changes: of parse_steps."""
+    changes: tuple
+    own_rates = True
+
+    def settings(self, epoch, names, divisions=0):
+        """The Settings of an epoch; arguments as of Decay.settings."""
+        base = stepped(self.changes, epoch, '')
+        factors = tuple(stepped(self.changes, epoch, name) / base for name in names)
+        return Settings(base, factors, stepped(self.changes, epoch, COLOR_NOISE) != 0)
 
 
-def learning_rate(step, *, decay_type, base, steps_per_epoch, decay_factor=0.1,
-                  epochs_per_decay=30.0, end=0.0001, boundaries=(), warmup_epochs=0.0, divisions=0):
-    """The learning rate of one step.
+@dataclasses.dataclass(frozen=True)
+class Decay:
+    """One learning rate that changes with the epoch.
 
-    Args:
-      step: from 0. steps_per_epoch: examples / batch size.
-      decay_type: 'fixed'; 'exponential' (times decay_factor after every epochs_per_decay epochs, which
-        slim rounds down to whole steps); 'polynomial' (a straight line from base to `end` at epochs_per_decay epochs,
-        constant after, as slim); 'piecewise' (times decay_factor at each of `boundaries`, epochs);
-        'plateau' (times decay_factor ** divisions, which Plateau counts).
-      warmup_epochs: epochs during which the rate is at most a line from 0 to base, as slim.
+    decay_type: 'fixed'; 'exponential' (times `factor` after every epochs_per_decay epochs, which slim rounds down to
+      whole steps); 'polynomial' (a straight line from base to `end` at epochs_per_decay epochs, constant after, as
+      slim); 'piecewise' (times `factor` at each of `boundaries`, epochs); 'plateau' (times factor ** divisions, which
+      a Plateau counts).
+    warmup_epochs: epochs during which the rate is at most a line from 0 to base, as slim.
+    bias_factor: the rate of biases, as a multiple of that of weights.
     """
-    epoch = step / steps_per_epoch
-    if decay_type == 'exponential':
-        rate = base * decay_factor ** int(epoch / epochs_per_decay)
-    elif decay_type == 'polynomial':
-        rate = end + (base - end) * (1 - min(epoch / epochs_per_decay, 1))
-    elif decay_type == 'piecewise':
-        rate = base * decay_factor ** sum(epoch >= boundary for boundary in boundaries)
-    elif decay_type == 'plateau':
-        rate = base * decay_factor ** divisions
-    elif decay_type == 'fixed':
-        rate = base
-    else:
-        raise ValueError(f'learning_rate_decay_type is {decay_type!r}; known are {", ".join(DECAY_TYPES)}.')
-    return min(rate, base * epoch / warmup_epochs) if epoch < warmup_epochs else rate
+    decay_type: str
+    base: float
+    factor: float = 0.1
+    epochs_per_decay: float = 30.0
+    end: float = 0.0001
+    boundaries: tuple = ()
+    warmup_epochs: float = 0.0
+    bias_factor: float = 1.0
+
+    def __post_init__(self):
+        if self.decay_type not in DECAY_TYPES:
+            raise ValueError(f'learning_rate_decay_type is {self.decay_type!r}; known are {", ".join(DECAY_TYPES)}.')
+
+    @property
+    def own_rates(self):
+        """Whether some variables have a rate other than the common one."""
+        return self.bias_factor != 1
+
+    def rate(self, epoch, divisions=0):
+        """The learning rate at an epoch (float, from 0). divisions: of the Plateau."""
+        rate = self._decayed(epoch, divisions)
+        return min(rate, self.base * epoch / self.warmup_epochs) if epoch < self.warmup_epochs else rate
+
+    def settings(self, epoch, names, divisions=0):
+        """The Settings of an epoch. names: 'layer/weights' or 'layer/biases' of every trainable variable."""
+        factors = tuple(self.bias_factor if name.endswith('biases') else 1.0 for name in names)
+        return Settings(self.rate(epoch, divisions), factors)
+
+    def _decayed(self, epoch, divisions):
+        if self.decay_type == 'exponential':
+            return self.base * self.factor ** int(epoch / self.epochs_per_decay)
+        if self.decay_type == 'polynomial':
+            return self.end + (self.base - self.end) * (1 - min(epoch / self.epochs_per_decay, 1))
+        if self.decay_type == 'piecewise':
+            return self.base * self.factor ** sum(epoch >= boundary for boundary in self.boundaries)
+        return self.base * self.factor ** divisions  # 0 of them but for the plateau

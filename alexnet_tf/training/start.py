@@ -1,4 +1,5 @@
-"""What a run starts from: its own checkpoint, another one's weights, or nothing."""
+"""What a run starts from: its own checkpoint, the weights of another one, or nothing."""
+import dataclasses
 import os
 
 from alexnet_tf.model import specs
@@ -7,43 +8,59 @@ from alexnet_tf.training.state import check_scopes
 from nets import slim_checkpoints
 
 
-def restore(state, train_dir, *, checkpoint_path=None, spec=None, exclude_scopes=(), ignore_missing=False, log=print):
+@dataclasses.dataclass(frozen=True)
+class WarmStart:
+    """Weights to begin with. checkpoint_path: a checkpoint or its folder. exclude_scopes: prefixes of names to leave.
+
+    ignore_missing: whether variables that the checkpoint lacks keep their initial values; else they are an error.
+    spec: the Spec of the run; weights of a network that computes otherwise are refused.
+    """
+    checkpoint_path: str
+    exclude_scopes: tuple = ()
+    ignore_missing: bool = False
+    spec: specs.Spec | None = None
+
+
+def restore(state, train_dir, *, warm_start=None, log=print):
     """Decides what the run starts from, and loads it.
 
-    Args:
-      spec: the specs.Spec of the run; a warm start from a network that computes otherwise is refused.
-
-    Returns: the step to start at. Raises: ValueError when a checkpoint does not fit.
+    Raises: ValueError when a checkpoint does not fit.
     """
-    check_scopes('checkpoint_exclude_scopes', exclude_scopes, state.weights)
-    # 1. Resume: a checkpoint in train_dir goes before everything else, and all of it is loaded.
+    if warm_start:
+        check_scopes('checkpoint_exclude_scopes', warm_start.exclude_scopes, state.weights)
+    # 1. Resume: a checkpoint in train_dir takes precedence, and all of it is loaded.
     latest = checkpoints.find_intact(train_dir, log)
     if latest:
         _check_names(state.tensors(), latest)
         slim_checkpoints.load(state.tensors(), latest)
-        log(f'Resuming from {latest}' + (f'; --checkpoint_path={checkpoint_path} is not used, since train_dir '
-                                         'has a checkpoint.' if checkpoint_path else '.'))
-        return int(state.step.numpy())
+        checkpoints.keep_best(train_dir, int(state.best_step.numpy()))
+        unused = f'; --checkpoint_path={warm_start.checkpoint_path} is not used, since train_dir has a checkpoint' if (
+            warm_start) else ''
+        log(f'Resuming from {latest}{unused}.')
+        return
     best = os.path.join(train_dir, checkpoints.BEST_DIR)
     if checkpoints.find(best):
         raise ValueError(f'{train_dir} has no checkpoint, but {best} has one, which a new run would replace. Move it '
                          f'away, or choose another --train_dir (--checkpoint_path={best} begins with its weights).')
-    # 2. Warm start: the weights of checkpoint_path, less the excluded scopes; step and optimizer are new.
-    if checkpoint_path:
-        source = checkpoints.find_intact(checkpoint_path, log)
-        if not source:
-            raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}; give a file such as '
-                             'model.ckpt-1000 or a folder that has one.')
-        _check_same_network(spec, specs.read_spec(os.path.dirname(os.path.abspath(source))), source)
-        loaded, left = slim_checkpoints.load(state.weights, source, exclude_scopes=exclude_scopes,
-                                  ignore_missing=ignore_missing)
-        _check_trained(state, left)
-        log(f'Warm start: {len(loaded)} variables from {source}'
-            + (f', initial values for {", ".join(left)}.' if left else '.'))
-        return 0
+    # 2. Warm start: the weights of another checkpoint, less the excluded scopes; step and optimizer are new.
+    if warm_start:
+        _load_weights(state, warm_start, log)
+        return
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
-    return 0
+
+
+def _load_weights(state, warm_start, log):
+    source = checkpoints.find_intact(warm_start.checkpoint_path, log)
+    if not source:
+        raise ValueError(f'no checkpoint at --checkpoint_path={warm_start.checkpoint_path}; give a file such as '
+                         'model.ckpt-1000 or a folder that has one.')
+    _check_same_network(warm_start.spec, specs.read_spec(os.path.dirname(os.path.abspath(source))), source)
+    loaded, left = slim_checkpoints.load(
+        state.weights, source, exclude_scopes=warm_start.exclude_scopes, ignore_missing=warm_start.ignore_missing)
+    _check_trained(state, left)
+    log(f'Warm start: {len(loaded)} variables from {source}'
+        + (f', initial values for {", ".join(left)}.' if left else '.'))
 
 
 def _check_trained(state, names):

@@ -1,6 +1,7 @@
 """All that changes during training, and thus all that a checkpoint holds."""
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from nets import slim_checkpoints
 
@@ -9,12 +10,23 @@ class State:
     """All that changes during training: weights, optimizer, step, plateau, the best accuracy and its step, the step of
     the last validation.
 
+    Make it inside the scope of a tf.distribute strategy, which it keeps as `strategy`.
+
     trainable: variables; trainable_names: 'conv1/weights', … of each. rate_factors: float32 [variables], what each
     one's gradient is multiplied by; None: no schedule has rates of single variables. noise_on: float32 [].
+
+    Args:
+      trainable_scopes: prefixes of variables to train; empty: all.
+      plateau: a Plateau, for rates that depend on it. own_rates: whether single variables have rates of their own.
+
+    Raises: ValueError for a scope that fits no variable, and for own rates with an optimizer that cannot follow them.
     """
 
     def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None, own_rates=False):
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer, self.strategy = model, optimizer, tf.distribute.get_strategy()
+        if own_rates and not isinstance(optimizer, tf_keras.optimizers.SGD):
+            raise ValueError(f'{type(optimizer).__name__} cannot give single variables a rate of their own '
+                             '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
         self.weights = slim_checkpoints.named_variables(model)
         names = {variable.ref(): name for name, whole in self.weights.items()
                  for variable in getattr(whole, 'parts', [whole])}
@@ -34,6 +46,11 @@ class State:
         self.noise_on = tf.Variable(1.0, trainable=False)
         self._frozen = set()
 
+    @property
+    def divisions(self):
+        """How often the plateau has divided the learning rate."""
+        return int(self.plateau.divisions.numpy()) if self.plateau else 0
+
     def follow(self, settings):
         """Takes over a schedules.Settings."""
         self.optimizer.learning_rate.assign(np.float32(settings.rate))  # see loop.py, of Python's numbers
@@ -48,8 +65,8 @@ class State:
 
     def learned(self):
         """{name in the checkpoint: variable} of weights and optimizer, which must be finite."""
-        return self.weights | slim_checkpoints.joined({f'optimizer/{variable.name.split(":")[0]}': variable
-                                            for variable in self.optimizer.variables})
+        return self.weights | slim_checkpoints.joined({
+            f'optimizer/{variable.name.split(":")[0]}': variable for variable in self.optimizer.variables})
 
     def tensors(self):
         """{name in the checkpoint: variable}."""

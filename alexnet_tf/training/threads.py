@@ -1,8 +1,7 @@
 """How many threads share one operation: it decides the last bits of sums, so a run keeps its number."""
 import os
 
-from alexnet_tf.files import reading
-from alexnet_tf.training.resuming import FLAGS_FILE
+from alexnet_tf.run_folder import settings
 
 MAX_THREADS = 1024  # of one pool; beyond it threads take memory and do nothing
 
@@ -17,13 +16,12 @@ def choose(train_dir, given):
     """
     if given:
         return given, '--intra_op_threads'
-    path = os.path.join(train_dir, FLAGS_FILE)
-    before = (reading.read_json(path) or {}).get('intra_op_threads')
+    before = (settings.read(train_dir) or {}).get('intra_op_threads')
     if before is None:
         on_linux = hasattr(os, 'sched_getaffinity')
         cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
         return min(MAX_THREADS, cores or 1), 'one a core'
     if type(before) is not int or not 1 <= before <= MAX_THREADS:
-        raise ValueError(f'{path} has intra_op_threads {before!r}; it must be a whole number from 1 to {MAX_THREADS}. '
-                         'Say it with --intra_op_threads.')
+        raise ValueError(f'{settings.path(train_dir)} has intra_op_threads {before!r}; it must be a whole number from '
+                         f'1 to {MAX_THREADS}. Say it with --intra_op_threads.')
     return before, 'as the run was begun'

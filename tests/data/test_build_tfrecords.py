@@ -19,7 +19,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, folder_builder, image_records
-from tests.conftest import ROOT, run_python
+from tests.helpers.processes import ROOT, run_python
 
 MEAN = (120, 130, 110)
 DEVIATIONS = (9, 20, 40)  # along AXES, grey levels

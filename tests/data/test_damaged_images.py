@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, image_headers, preprocessing
 from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
-from tests.conftest import run_python
 from tests.helpers import hostile_images, shards
+from tests.helpers.processes import run_python
 
 
 def decoded(encoded):

@@ -9,8 +9,8 @@ import pytest
 
 from alexnet_tf.data import datasets, records
 from alexnet_tf.data.batches import positions
-from tests.conftest import run_python
 from tests.helpers import shards
+from tests.helpers.processes import run_python
 
 COUNT = 24  # records, eight in each of three shards
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from alexnet_tf.data import preprocessing, sizes
 from alexnet_tf.data.color_noise import ColorNoise, color_noise
-from tests.conftest import ROOT
+from tests.helpers.processes import ROOT
 
 RANDOM = np.random.default_rng(0)
 COORDINATES = np.stack([*np.meshgrid(np.arange(256), np.arange(256), indexing='ij'), np.zeros([256, 256])], -1)

@@ -17,8 +17,8 @@ from alexnet_tf.training import loop
 from alexnet_tf.training.saver import Saver
 from alexnet_tf.training.start import restore
 from nets import slim_checkpoints
-from tests.conftest import ROOT
-from tests.faults import small_run
+from tests.helpers import small_run
+from tests.helpers.processes import ROOT
 
 RANDOM = np.random.default_rng(0)
 
@@ -105,7 +105,7 @@ def test_leftovers_of_a_killed_save_are_removed_and_others_stay(tmp_path):
 
 
 def short_run(folder, *arguments, **kwargs):
-    return subprocess.run([sys.executable, '-m', 'tests.faults.small_run', str(folder), '--steps=12', *arguments],
+    return subprocess.run([sys.executable, '-m', 'tests.helpers.small_run', str(folder), '--steps=12', *arguments],
                           cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **kwargs)
 
 
@@ -134,7 +134,7 @@ def in_own_mount(script):
 @pytest.mark.parametrize('clones', [1, 2])
 def test_a_full_file_system(tmp_path, clones):
     """So many KiB are left when a run begins to write; with space again it goes on as if nothing had been."""
-    run = f'{sys.executable} -m tests.faults.small_run --steps=12 --num_clones={clones}'
+    run = f'{sys.executable} -m tests.helpers.small_run --steps=12 --num_clones={clones}'
     output = in_own_mount(f'''
         {run} {tmp_path}/whole
         mkdir {tmp_path}/disk && mount -t tmpfs -o size=10M tmpfs {tmp_path}/disk && cd {ROOT}
@@ -157,7 +157,7 @@ def test_a_full_file_system(tmp_path, clones):
 
 @pytest.mark.slow
 def test_a_read_only_file_system(tmp_path):
-    run = f'{sys.executable} -m tests.faults.small_run --steps=5 {tmp_path}/run'
+    run = f'{sys.executable} -m tests.helpers.small_run --steps=5 {tmp_path}/run'
     output = in_own_mount(f'mount -t tmpfs -o ro tmpfs {tmp_path} && {run} 2>&1; echo status $?')
     assert output.endswith('\nstatus 1\n') and 'Read-only' in output and 'Traceback' not in output, output
 
@@ -224,7 +224,7 @@ def test_what_is_saved_does_not_change_under_the_saver(tmp_path):
 @pytest.mark.parametrize('clones', [1, 2])
 def test_ten_thousand_steps_leak_nothing(tmp_path, clones):
     seen, output = [], []
-    command = [sys.executable, '-m', 'tests.faults.small_run', str(tmp_path), '--steps=10100', '--save_secs=5',
+    command = [sys.executable, '-m', 'tests.helpers.small_run', str(tmp_path), '--steps=10100', '--save_secs=5',
                f'--num_clones={clones}', '--validate_every=100']
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         for line in process.stdout:

@@ -14,8 +14,8 @@ import pytest
 
 from alexnet_tf.run_folder import metrics
 from alexnet_tf.training import resuming
-from tests.conftest import ROOT
 from tests.faults.test_checkpoint_faults import content
+from tests.helpers.processes import ROOT
 
 STEPS = 200
 REAL = ('train_image_classifier.py', '--batch_size=8', '--validation_split_name=', '--learning_rate_decay_type=fixed',
@@ -35,7 +35,7 @@ def run(*arguments, cores=None, **environment):
 
 def small(folder, *arguments, **kwargs):
     """The hash of all that 200 steps of the small run leave."""
-    printed = run('-m', 'tests.faults.small_run', str(folder), f'--steps={STEPS}', '--save_secs=1000', *arguments,
+    printed = run('-m', 'tests.helpers.small_run', str(folder), f'--steps={STEPS}', '--save_secs=1000', *arguments,
                   **kwargs)
     return re.search(r'^hash (\w{64})$', printed, re.M)[1]
 

@@ -14,7 +14,7 @@ from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.model import building, evaluation, loading, specs
 from nets import slim_checkpoints
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 COUNT, CLASSES, SIZE = 41, 7, 32
 

@@ -12,7 +12,7 @@ import pytest
 
 from alexnet_tf.data import datasets
 from alexnet_tf.model import building, specs
-from tests.conftest import run_python
+from tests.helpers.processes import run_python
 
 NAME_ONLY = 'it only says that a folder without class names has 1000; every other name says that it has not'
 
@@ -152,7 +152,7 @@ def test_each_wrong_value_of_each_flag_ends_in_a_sentence(module, places):
     listed = {name: [filled(arguments, places) for arguments in cases]
               for name, cases in WRONG[module].items() if not isinstance(cases, str)}
     asked = json.dumps({'base': filled(BASE[module], places), 'listed': listed})
-    answer = json.loads(run_python('-m', 'tests.faults.flag_walk', module, asked, timeout=600).stdout.splitlines()[-1])
+    answer = json.loads(run_python('-m', 'tests.helpers.flag_walk', module, asked, timeout=600).stdout.splitlines()[-1])
     texts = {name for name, kind in answer['flags'].items() if kind in ('text', 'list', 'unbounded number')}
     assert texts == set(WRONG[module]) - {''}, 'say in WRONG what is wrong for a new flag, or why nothing is'
     assert {name for name, *_ in answer['outcomes']} >= set(answer['flags']) - {

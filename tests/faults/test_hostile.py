@@ -21,7 +21,7 @@ from alexnet_tf.data import datasets, shard_writer
 from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
-from tests.conftest import ROOT, run_python
+from tests.helpers.processes import ROOT, run_python
 from tests.test_datasets import prepare
 
 ESCAPES = '\x1b[31mred\x1b]0;title\x07\x9b2J\x08\x7f\r\u202egnp.exe\u2066\ud800'

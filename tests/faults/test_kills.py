@@ -10,7 +10,7 @@ import time
 import pytest
 
 from alexnet_tf.run_folder import checkpoints, metrics
-from tests.conftest import ROOT
+from tests.helpers.processes import ROOT
 
 STEPS = 40
 # Of the 40 steps each saves once; best is written at steps 10 to 40 where the accuracy rises.
@@ -20,7 +20,7 @@ INSIDE_A_SAVE = ['tensors:7', 'tensors:7:after', 'sync:30', 'sync:31', 'sync:32'
 
 
 def start(folder, *arguments, **kwargs):
-    return subprocess.Popen([sys.executable, '-m', 'tests.faults.small_run', str(folder), *arguments], cwd=ROOT,
+    return subprocess.Popen([sys.executable, '-m', 'tests.helpers.small_run', str(folder), *arguments], cwd=ROOT,
                             **{'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True} | kwargs)
 
 

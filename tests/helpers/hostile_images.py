@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import datasets
-from tests.conftest import ROOT
+from tests.helpers.processes import ROOT
 
 PHOTOGRAPHS = ROOT.parent / 'shared' / 'data' / 'imagenet_samples'
 

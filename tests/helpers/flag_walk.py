@@ -1,6 +1,6 @@
 """Tries wrong values of every flag of one command, in this process.
 
-    python -m tests.faults.flag_walk MODULE JSON      # JSON: {"base": [flags], "listed": {flag: [[arguments], …]}}
+    python -m tests.helpers.flag_walk MODULE JSON      # JSON: {"base": [flags], "listed": {flag: [[arguments], …]}}
 
 Wrong values come from each flag's own definition (type, bounds, choices), and for texts and lists from `listed`. The
 last line that is printed is JSON: {"flags": {name: kind}, "outcomes": [[name, arguments, exit status, message], …]};

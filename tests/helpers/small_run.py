@@ -1,6 +1,6 @@
 """A small training run in a process of its own, made of the project's real parts, for tests that kill it.
 
-    python -m tests.faults.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
+    python -m tests.helpers.small_run TRAIN_DIR [--steps=40] [--die_at=STAGE:COUNT] [--num_clones=2] [--pause=SECONDS]
         [--save_secs=0] [--decode_threads=1] [--intra_op_threads=2] [--stall_at=READ] [--nan_at=STEP]
         [--validate_every=10]
 
@@ -21,24 +21,22 @@ import tf_keras
 
 from alexnet_tf.console import command, signals, terminal
 from alexnet_tf.data import datasets
-from alexnet_tf.data.batches import evaluation_batches, training_batches
 from alexnet_tf.files import writing
-from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import checkpoints, lock
-from alexnet_tf.training import loop, optimizers, schedules
+from alexnet_tf.training import loop, optimizers, run
 from alexnet_tf.training.devices import make_strategy
+from alexnet_tf.training.pace import Pace
 from alexnet_tf.training.plateau import Plateau
-from alexnet_tf.training.start import restore
-from alexnet_tf.training.state import State
-from alexnet_tf.training.step import make_train_step
+from alexnet_tf.training.schedules import Decay
 from nets import keras_layers, slim_checkpoints
 
 # What is called while a checkpoint is written, in this order; death comes before or after it.
 STAGES = {
     'tensors': (slim_checkpoints, 'save'), 'sync': (writing, 'sync'), 'manifest': (writing, 'write_json'),
-    'rename': (os, 'replace'), 'state': (checkpoints, '_forget_older'), 'removal': (checkpoints, '_remove'),
+    'rename': (os, 'replace'), 'state': (writing, 'write_text'), 'removal': (os, 'remove'),
     'best': (checkpoints, 'save_best'), 'link': (os, 'link')}
 MEAN = (120.0, 110.0, 100.0)
+RATES = Decay('plateau', 1e-6)
 
 
 def arm(die_at):
@@ -101,45 +99,45 @@ def state_hash(tensors):
     return digest.hexdigest()
 
 
-def make(num_clones=1, decode_threads=1):
-    """(State, train step, step -> batches, () -> evaluation.Result) of the small run."""
-    strategy, _ = make_strategy(num_clones, num_clones > 1)
-    dataset, validation = (datasets.open_dataset(datasets.SAMPLE_DIR, split) for split in ('train', 'validation'))
-    with strategy.scope():
-        state = State(network(), optimizers.make('momentum'), plateau=Plateau(2))
-    step = make_train_step(state, strategy, batch_size=8, mean=MEAN, seed=0)
-    eval_step = evaluation.make_eval_step([(state.model, MEAN, 32)])
-    squares = evaluation_batches(validation, batch_size=100, image_size=32)
-    batches = functools.partial(training_batches, dataset, seed=0, batch_size=8, image_size=32,
-                                num_threads=decode_threads or None)
-    return (state, step, lambda start: batches(start_step=start),
-            lambda between=None: evaluation.evaluate(eval_step, squares, 100, max_num_batches=1, between=between)[0])
+def begin(train_dir=None, num_clones=1, log=print):
+    """The State of the small run; train_dir: where it goes on."""
+    with make_strategy(num_clones, num_clones > 1)[0].scope():
+        return run.begin(network(), optimizer=optimizers.make('momentum'), plateau=Plateau(2), train_dir=train_dir,
+                         log=log)
+
+
+def pieces(state, decode_threads=1):
+    """(train step, step -> batches, validation) of the small run."""
+    splits = (datasets.open_dataset(datasets.SAMPLE_DIR, split) for split in ('train', 'validation'))
+    return run.pieces(state, *splits, batch_size=8, mean=MEAN, seed=0, num_threads=decode_threads or None)
 
 
 def pace(steps, **changes):
-    return loop.Pace(**{'max_steps': steps, 'batch_size': 8, 'num_examples': 2000, 'validate_every': 10,
-                        'log_every': 1, 'save_secs': 0} | changes)
+    return Pace(**{'max_steps': steps, 'batch_size': 8, 'num_examples': 2000, 'validate_every': 10,
+                   'log_every': 1, 'save_secs': 0} | changes)
 
 
-def schedule(state):
-    return lambda step: schedules.Settings(1e-6 * 0.1 ** int(state.plateau.divisions.numpy()))
+def train(state, folder, steps, *, step=None, batches=None, validate=None, notice=None, log=lambda _: None, **changes):
+    """Trains in a folder, with other pieces where they are given; changes: of the Pace. Returns the last result."""
+    made = pieces(state)
+    step, batches, validate = (given or own for given, own in zip((step, batches, validate), made))
+    return loop.train(state, step, batches, train_dir=str(folder), rates=RATES, pace=pace(steps, **changes),
+                      validate=validate, notice=notice, log=log)
 
 
-def run(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):
+def go(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):
     with signals.noted() as notice, lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
-        state, step, batches, validate = make(num_clones, decode_threads)
+        state = begin(train_dir, num_clones)
         if stall_at:
             stall(stall_at)
-        restore(state, train_dir)
-        loop.keep_best(state, train_dir)
+        step, batches, validate = pieces(state, decode_threads)
 
         def slow_step(*batch):
             time.sleep(pause)
             return step(*batch)
-        loop.train(state, breaking(slow_step, nan_at, 1), batches, train_dir=train_dir, schedule=schedule(state),
-                   pace=pace(steps, save_secs=save_secs, max_rollbacks=1, validate_every=validate_every),
-                   validate=lambda: validate(notice.check), notice=notice)
+        train(state, train_dir, steps, step=breaking(slow_step, nan_at, 1), batches=batches, validate=validate,
+              notice=notice, log=print, save_secs=save_secs, max_rollbacks=1, validate_every=validate_every)
         print('traces', step.experimental_get_tracing_count())
         print('hash', state_hash(state.tensors()))
 
@@ -163,7 +161,7 @@ def main():
     if die_at:
         arm(die_at)
     terminal.guard_terminal()
-    command.guarded('small_run', lambda: run(**arguments), [])
+    command.guarded('small_run', lambda: go(**arguments), [])
 
 
 if __name__ == '__main__':

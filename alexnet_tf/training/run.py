@@ -1,0 +1,79 @@
+"""The one place where a training run is put together; scripts, ablations, benchmarks and tests all come here.
+
+    state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
+    run.train(state, dataset, validation, train_dir=folder, pace=Pace(…), rates=Decay(…), seed=0, mean=mean)
+"""
+from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.model import evaluation
+from alexnet_tf.training import loop, start
+from alexnet_tf.training.state import State
+from alexnet_tf.training.step import make_train_step
+
+
+def begin(model, *, optimizer, train_dir=None, trainable_scopes=(), plateau=None, own_rates=False, warm_start=None,
+          log=print):
+    """The State of a run: that of the checkpoint in train_dir if there is one, else a new one.
+
+    Call it inside the scope of the run's tf.distribute strategy.
+
+    Args:
+      model: a Keras model from images [batch, size, size, 3] to logits. optimizer: see optimizers.make.
+      train_dir: the folder of the run; None: there is none, and nothing to restore.
+      trainable_scopes, plateau, own_rates: see State.
+      warm_start: a start.WarmStart; None: initial values.
+
+    Raises: ValueError when a checkpoint or a scope does not fit.
+    """
+    state = State(model, optimizer, trainable_scopes=trainable_scopes, plateau=plateau, own_rates=own_rates)
+    if train_dir is not None:
+        start.restore(state, train_dir, warm_start=warm_start, log=log)
+    return state
+
+
+def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=None, log=print, **options):
+    """Trains from the state's step to pace.max_steps.
+
+    Args:
+      dataset, validation: Datasets; validation None: there are no validations.
+      pace: a Pace. rates: a schedules.Decay or schedules.Steps.
+      notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
+      options: of `pieces`.
+
+    Returns: the last evaluation.Result, or None.
+
+    Raises: ValueError for a bad record, a checkpoint that cannot be written, or a loss that is not finite.
+    """
+    train_step, batches_from, validate = pieces(state, dataset, validation, batch_size=pace.batch_size, **options)
+    try:
+        return loop.train(state, train_step, batches_from, train_dir=train_dir, rates=rates, pace=pace,
+                          validate=validate, notice=notice, log=log)
+    finally:
+        for split in filter(None, (dataset, validation)):
+            split.report_bad(log)
+
+
+def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=None, weight_decay=0.0005,
+           label_smoothing=0.0, resize_side_max=None, augment=True, num_threads=None):
+    """What the loop calls: (train step, step -> batches from there on, validation or None).
+
+    Args:
+      seed: data order, crops, noise and dropout are functions of it and of the step.
+      mean, noise, weight_decay, label_smoothing: see make_train_step.
+      resize_side_max, augment: see preprocessing.training_image.
+      num_threads: threads that decode; None: TensorFlow decides.
+    """
+    size = state.model.input_shape[1]
+    train_step = make_train_step(state, batch_size=batch_size, mean=mean, seed=seed, noise=noise,
+                                 weight_decay=weight_decay, label_smoothing=label_smoothing)
+
+    def batches_from(step):
+        return training_batches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
+                                resize_side_max=resize_side_max, augment=augment, num_threads=num_threads)
+    if validation is None:
+        return train_step, batches_from, None
+    eval_step = evaluation.make_eval_step([(state.model, mean, size)])
+    squares = evaluation_batches(validation, batch_size=100, image_size=size, num_threads=num_threads)
+
+    def validate(between=None):
+        return evaluation.evaluate(eval_step, squares, len(validation), between=between)[0]
+    return train_step, batches_from, validate

@@ -1,0 +1,24 @@
+"""Runs a command with networks of a sixteenth of the kernels: the same tables, all else as it is for users.
+
+    python -m tests.helpers.narrow train_image_classifier --train_dir=…
+"""
+import importlib
+import sys
+
+from alexnet_tf.ablation.variants import narrowed
+from nets import alexnet
+
+WIDTH = 1 / 16
+TABLES = {'ALEXNET_V2': narrowed(alexnet.ALEXNET_V2, WIDTH),
+          'VARIANTS': {name: narrowed(table, WIDTH) for name, table in alexnet.VARIANTS.items()}}
+
+
+def main():
+    for name, table in TABLES.items():
+        setattr(alexnet, name, table)
+    module = sys.argv.pop(1)
+    importlib.import_module(module).cli()
+
+
+if __name__ == '__main__':
+    main()
