@@ -38,5 +38,9 @@ def main():
         synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes)
 
 
-if __name__ == '__main__':
+def cli():
     command.run('build_tfrecords', main, ROWS)
+
+
+if __name__ == '__main__':
+    cli()

@@ -1,4 +1,5 @@
 """Record files that are damaged: refused with file and byte, or as many left out as were damaged, never one more."""
+import functools
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from alexnet_tf.data import datasets, records
 from alexnet_tf.data.batches import positions
 from tests.helpers import shards
-from tests.helpers.processes import run_python
+from tests.helpers.commands import call
 
 COUNT = 24  # records, eight in each of three shards
 
@@ -255,24 +256,23 @@ def test_a_folder_described_without_its_shards_is_read_as_before(folder):
 # The scripts ------------------------------------------------------------------------------------------------
 
 
-def test_the_scripts_refuse_or_count(small_records, tmp_path):
-    folder = shutil.copytree(small_records, tmp_path / 'records')
-    injected = {}
+def test_the_scripts_refuse_or_count(small_records, narrow, tmp_path):
+    folder, run = shutil.copytree(small_records, tmp_path / 'records'), tmp_path / 'run'
     for split, numbers in (('train-00001-of-00002', (1, 5, 6)), ('validation-00000-of-00001', (0, 19))):
         found = shards.places(folder / split)
         for number in numbers:
             shards.flip(folder / split, found[number][0] + 100)
-        injected[split.split('-')[0]] = len(numbers)
-    command = ['train_image_classifier.py', f'--dataset_dir={folder}', f'--train_dir={tmp_path / "run"}',
-               '--batch_size=4', '--max_number_of_steps=1', '--learning_rate_decay_type=fixed']
-    refused = run_python(*command, check=False)
-    assert refused.returncode == 1 and 'Traceback' not in refused.stderr
+    train = functools.partial(call, 'train_image_classifier', f'--dataset_dir={folder}', f'--train_dir={run}',
+                              '--batch_size=4', '--max_number_of_steps=1', '--learning_rate_decay_type=fixed')
+    refused = train()
+    assert refused.returncode == 1
     assert re.search(r'train-00001-of-00002, record 1 \(byte \d+\): its checksum is wrong', refused.stderr)
-    printed = run_python(*command, '--max_bad_records=3').stdout
-    assert f"split 'train' of {folder}: {injected['train']} of 48 (--max_bad_records=3)" in printed
-    assert f"split 'validation' of {folder}: {injected['validation']} of 20 (--max_bad_records=3)" in printed
-    assert 'of 18 validation images' in printed
-    command = ['eval_image_classifier.py', f'--checkpoint_path={tmp_path / "run"}', f'--dataset_dir={folder}']
-    assert f"{injected['validation']} of 20 (--max_bad_records=2)" in run_python(*command, '--max_bad_records=2').stdout
-    results = json.loads((tmp_path / 'run' / 'eval' / 'eval_results.json').read_text())
+    trained = train('--max_bad_records=3')
+    assert trained.returncode == 0, trained.stderr
+    assert f"split 'train' of {folder}: 3 of 48 (--max_bad_records=3)" in trained.stdout
+    assert f"split 'validation' of {folder}: 2 of 20 (--max_bad_records=3)" in trained.stdout
+    assert 'of 18 validation images' in trained.stdout
+    scored = call('eval_image_classifier', f'--checkpoint_path={run}', f'--dataset_dir={folder}', '--max_bad_records=2')
+    assert scored.returncode == 0 and '2 of 20 (--max_bad_records=2)' in scored.stdout
+    results = json.loads((run / 'eval' / 'eval_results.json').read_text())
     assert results['bad_records'] == 2 and results['num_examples'] == 18
