@@ -78,7 +78,6 @@ def test_every_example_depends_on_seed_and_number_alone(dataset):
     assert digests(stream(dataset, 96, batch_size=6, num_threads=4)) == whole
     assert digests(stream(dataset, 96, batch_size=32)) == whole  # a batch of two epochs
     assert digests(stream(dataset, 46, batch_size=10, start_step=5, num_threads=3)) == whole[50:]
-    assert digests(stream(dataset, 8, batch_size=8, start_step=11)) == whole[88:]
     assert len(set(whole)) > 75  # an image comes four times as one of 18 crops: 88 differ on average
     other = digests(stream(dataset, 96, batch_size=8, seed=8))
     assert sum(one == another for one, another in zip(whole, other)) < 8
