@@ -80,8 +80,7 @@ def test_a_cut_off_image_that_serves_for_some_crops(tmp_path):
         whole_crops += position in (2, 3)
         np.testing.assert_array_equal(seen[number // 5, number % 5], crop)
     assert 3 < whole_crops < 20  # of about 23: else this tests nothing
-    for start in (1, 9):
-        np.testing.assert_array_equal(see(14 - start, start_step=start, num_threads=3)[0], seen[start:])
+    np.testing.assert_array_equal(see(9, start_step=5, num_threads=3)[0], seen[5:])
 
 
 def test_too_many_undecodable_images(tmp_path):
