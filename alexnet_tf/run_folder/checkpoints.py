@@ -181,10 +181,12 @@ def remove_leftovers(folder, log=print):
 
 def step_of(path):
     """The training step of a checkpoint: its global_step, else the number in its name, else 0."""
-    step = {'global_step': tf.Variable(0, dtype=tf.int64)}
-    if slim_checkpoints.read(path).has_tensor('global_step'):
-        slim_checkpoints.load(step, path)
-        return int(step['global_step'])
+    reader = slim_checkpoints.read(path)
+    if reader.has_tensor('global_step'):
+        try:
+            return int(reader.get_tensor('global_step'))
+        except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     number = re.search(r'-(\d+)$', path)
     return int(number[1]) if number else 0
 

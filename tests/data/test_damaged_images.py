@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, image_headers, image_records, preprocessing
 from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
-from alexnet_tf.export import Served
+from alexnet_tf.serving.saved_model import Served
 from tests.helpers import hostile_images, shards
 from tests.helpers.processes import run_python
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from alexnet_tf import import_weights
+from alexnet_tf.weights import reading
 from tests.helpers import special_files
 from tests.helpers.commands import call
 
@@ -34,7 +34,7 @@ def test_an_npz_with_paths_for_names_writes_nothing(name, tmp_path, monkeypatch)
     (inner / 'weights.npz').write_bytes(zip_of(**{name: npy(np.ones(3, np.float32))}))
     before = sorted(tmp_path.rglob('*'))
     with pytest.raises(ValueError, match='expected are names such as'):
-        import_weights.read('weights.npz')
+        reading.read('weights.npz')
     assert sorted(tmp_path.rglob('*')) == before and not os.path.exists('/tmp/escaped.npy')
 
 
@@ -44,14 +44,14 @@ def test_an_npz_with_one_name_twice(tmp_path):
         for value in (1, 2):
             archive.writestr('conv1_W.npy', npy(np.full(3, value, np.float32)))
     with pytest.raises(ValueError, match='holds one name twice'):
-        import_weights.read(str(path))
+        reading.read(str(path))
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='has no such files')
 @pytest.mark.parametrize('kind', special_files.KINDS)
 def test_special_files_are_refused(kind, tmp_path):
     with pytest.raises(ValueError, match='no file and no checkpoint at'):
-        import_weights.read(str(special_files.make(kind, tmp_path / 'special')))
+        reading.read(str(special_files.make(kind, tmp_path / 'special')))
 
 
 def test_names_in_a_weights_file_are_printed_escaped(tmp_path):

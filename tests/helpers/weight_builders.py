@@ -1,15 +1,18 @@
 """Files of AlexNet's weights in every form, written byte by byte or with the onnx package, not by what is tested."""
 import io
+import math
 import struct
 
 import numpy as np
 import pytest
 
-from alexnet_tf import import_weights
+from alexnet_tf.weights import reading
 
 CLASSES = 10
 SHAPES = {'conv1': (96, 3, 11, 11), 'conv2': (256, 48, 5, 5), 'conv3': (384, 256, 3, 3), 'conv4': (384, 192, 3, 3),
           'conv5': (256, 192, 3, 3), 'fc6': (4096, 9216), 'fc7': (4096, 4096), 'fc8': (CLASSES, 4096)}
+NARROW = {'conv1': (6, 3, 11, 11), 'conv2': (16, 3, 5, 5), 'conv3': (24, 16, 3, 3), 'conv4': (24, 12, 3, 3),
+          'conv5': (16, 12, 3, 3), 'fc6': (256, 576), 'fc7': (256, 256), 'fc8': (CLASSES, 256)}  # as narrow.py
 TYPES = {'Convolution': 4, 'Dropout': 6, 'InnerProduct': 14, 'LRN': 15, 'Pooling': 17, 'ReLU': 18, 'Softmax': 20}
 # Caffe's order of layers: name, type
 LAYERS = [layer.split(':') for layer in (
@@ -17,10 +20,30 @@ LAYERS = [layer.split(':') for layer in (
     'conv3:Convolution relu3:ReLU conv4:Convolution relu4:ReLU conv5:Convolution relu5:ReLU pool5:Pooling '
     'fc6:InnerProduct relu6:ReLU drop6:Dropout fc7:InnerProduct relu7:ReLU drop7:Dropout fc8:InnerProduct '
     'prob:Softmax').split()]
-IMAGES = np.random.default_rng(7).uniform(-128, 128, [2, 227, 227, 3]).astype(np.float32)
 
 
-# --- writers ---------------------------------------------------------------------------------------
+def random_weights(shapes):
+    """{layer: (weights in Caffe's layout, biases)}; activations stay near the images' 70, so that LRN matters."""
+    random = np.random.default_rng(3)
+    return {layer: (random.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / math.prod(shape[1:]))),
+                    random.normal(0, 10, shape[0]).astype(np.float32)) for layer, shape in shapes.items()}
+
+
+def flat(weights):
+    """{`conv1/weights`: array} of {layer: (weights, biases)}."""
+    return {f'{layer}/{part}': array for layer, pair in weights.items() for part, array in
+            zip(('weights', 'biases'), pair)}
+
+
+def slims(weights):
+    """{`alexnet/conv1/weights`: array} as a checkpoint has them: [height, width, in, out], conv1 R, G, B."""
+    result = {f'alexnet/{name}': array for name, array in flat(converted(weights)).items()}
+    result['alexnet/conv1/weights'] = result['alexnet/conv1/weights'][:, :, ::-1]
+    for layer, size in (('fc6', 6), ('fc7', 1), ('fc8', 1)):
+        inputs, outputs = result[f'alexnet/{layer}/weights'].shape
+        result[f'alexnet/{layer}/weights'] = result[f'alexnet/{layer}/weights'].reshape(
+            size, size, inputs // size ** 2, outputs)
+    return result
 
 
 def onnx_model(weights, *, size=227, changes=(), order=None):
@@ -59,7 +82,8 @@ def onnx_model(weights, *, size=227, changes=(), order=None):
             node('MaxPool', layer, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1] if zoo else [0] * 4)
         elif kind == 'InnerProduct':
             if layer == 'fc6' and zoo:
-                tensors.append(onnx.numpy_helper.from_array(np.array([1, 9216]), 'flat_shape'))
+                inputs = 9216 if weights['fc6'][0].shape == SHAPES['fc6'] else -1
+                tensors.append(onnx.numpy_helper.from_array(np.array([1, inputs]), 'flat_shape'))
                 node('Reshape', layer, 'flat_shape')
             elif layer == 'fc6':
                 node('Flatten', layer)
@@ -124,8 +148,8 @@ def converted(weights):
     for layer, (matrix, biases) in weights.items():
         if matrix.ndim == 4:
             matrix = matrix.transpose(2, 3, 1, 0)
-        elif layer == 'fc6' and matrix.shape == SHAPES['fc6']:
-            matrix = matrix.reshape(4096, 256, 6, 6).transpose(2, 3, 1, 0).reshape(9216, 4096)
+        elif layer == 'fc6' and matrix.size > 2:
+            matrix = matrix.reshape(len(matrix), -1, 6, 6).transpose(2, 3, 1, 0).reshape(-1, len(matrix))
         else:
             matrix = matrix.T
         result[layer] = np.ascontiguousarray(matrix), biases
@@ -170,20 +194,22 @@ def object_array(*items):
     return array
 
 
-FORMS = {
+TINY = {layer: (np.ones((2, 1, 1, 1) if 'conv' in layer else (2, 1), np.float32), np.ones(2, np.float32))
+        for layer in SHAPES}  # the same names with nearly no numbers, for what is refused before shapes are looked at
+HWIO_FORMS = {
     '.npy of Python 2': lambda w: py2_npy(py2_dictionary(converted(w))),
     '.npz of arrays': lambda w: npz_bytes({  # both ways of naming them
         layer + part: array for layer, pair in converted(w).items()
         for part, array in zip(('/weights', '/biases') if 'fc' in layer else ('_W', '_b'), pair)}),
     '.npz of object arrays': lambda w: npz_bytes({layer: object_array(*pair) for layer, pair in converted(w).items()}),
-    '.caffemodel': caffemodel,
-    'old .caffemodel': lambda w: caffemodel(w, old=True),
 }
+CAFFEMODELS = {'.caffemodel': caffemodel, 'old .caffemodel': lambda w: caffemodel(w, old=True)}
+FORMS = HWIO_FORMS | CAFFEMODELS
 
 
 def refused(tmp_path, content, pattern, name='file'):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=pattern) as caught:
-        import_weights.read(str(path))
+        reading.read(str(path))
     assert str(path) in str(caught.value)
