@@ -107,7 +107,7 @@ def test_kinds_of_colour_noise():
 def test_recovered_colour_axes_give_the_noise_they_should(tmp_path):
     """Images with known axes and deviations -> build_tfrecords' statistics -> axes of the noise."""
     Image = pytest.importorskip('PIL.Image')
-    from alexnet_tf import build_tfrecords
+    from alexnet_tf.data import folder_builder
     random = np.random.default_rng(1)
     axes, _ = np.linalg.qr(random.normal(size=[3, 3]))
     deviations = np.array([8.0, 16.0, 40.0])
@@ -118,8 +118,8 @@ def test_recovered_colour_axes_give_the_noise_they_should(tmp_path):
         pixels = pixels.reshape(64, 64, 3)
         Image.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8)).resize((256, 256), 0).save(
             folder / f'{number}.png')
-    info = build_tfrecords.build(str(tmp_path / 'images'), str(tmp_path / 'records'), num_processes=1,
-                                 log=lambda _: None)
+    info = folder_builder.build(str(tmp_path / 'images'), str(tmp_path / 'records'), num_processes=1,
+                                log=lambda _: None)
     noise = preprocessing.noise_axes(info['rgb_covariance_eigenvalues'], info['rgb_covariance_eigenvectors'], 0.1)
     np.testing.assert_allclose(np.linalg.norm(noise, axis=1), 0.1 * deviations, rtol=0.05)
     for row, axis in zip(noise.numpy(), axes.T):

@@ -1,48 +1,27 @@
 """Folders of records that others wrote: what is recognised, and what is refused with file, record and remedy."""
 import gzip
-import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, records
+from tests.helpers import shards
 
 IMAGE = tf.io.encode_jpeg(np.full([8, 8, 3], 100, np.uint8)).numpy()
 DAMAGED = 'its checksum is wrong; the file is damaged or was changed'
 
 
 def example(label, image=IMAGE, other=None):
-    """A serialized tf.train.Example. One value, a list of several, or None for no such key; other: features."""
-    kinds = {int: ('int64_list', tf.train.Int64List), bytes: ('bytes_list', tf.train.BytesList),
-             float: ('float_list', tf.train.FloatList)}
-    stored = {}
-    for key, values in {'image/class/label': label, 'image/encoded': image, **(other or {})}.items():
-        values = values if isinstance(values, list) else [values]
-        if values[0] is not None:
-            name, kind = kinds[type(values[0])]
-            stored[key] = tf.train.Feature(**{name: kind(value=values)})
-    return tf.train.Example(features=tf.train.Features(feature=stored)).SerializeToString()
+    return shards.example(image, label, other)
 
 
-def write(path, *contents):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for content in contents:
-            writer.write(content)
-
-
-def write_split(folder, *shards, split='train', labels_txt='1:cat\n2:dog\n'):
+def write_split(folder, *contents, split='train', labels_txt='1:cat\n2:dog\n'):
     """Shards of lists of labels or of serialized examples, and labels.txt."""
-    for number, shard in enumerate(shards):
-        write(folder / f'{split}-{number:05d}-of-{len(shards):05d}',
-              *(one if isinstance(one, bytes) else example(one) for one in shard))
-    if labels_txt is not None:
-        (folder / 'labels.txt').write_text(labels_txt, encoding='utf-8')
-    return folder
+    return shards.write_split(folder, *([one if isinstance(one, bytes) else example(one) for one in shard]
+                                        for shard in contents), split=split, labels_txt=labels_txt)
 
 
 def labels(dataset):
@@ -108,13 +87,33 @@ def test_without_labels_txt_someone_must_know_the_number(tmp_path):
     refused(tmp_path, 'record 1: label 2 less labels_offset 0', default_num_classes=2, labels_offset=0)
 
 
+@pytest.mark.parametrize('stored, offset, found, names', [
+    ([[1, 2], [3]], None, [0, 1, 2], ('1', '2', '3')),
+    ([[0, 1], [2]], None, [0, 1, 2], ('0', '1', '2')),
+    ([[1, 2], [3]], 1, [0, 1, 2], ('1', '2', '3')),
+    ([[1, 2], [3]], 0, [1, 2, 3], ('background', '1', '2', '3')),  # slim's 1001 classes
+])
+def test_without_labels_txt_the_first_label_is_found_by_looking(tmp_path, stored, offset, found, names):
+    write_split(tmp_path, *stored, labels_txt=None)
+    dataset = datasets.open_dataset(str(tmp_path), 'train', labels_offset=offset, default_num_classes=3)
+    assert labels(dataset) == found and dataset.class_names == names
+
+
+def test_labels_that_do_not_tell_the_first_one(tmp_path):
+    write_split(tmp_path, [1, 2], [3], labels_txt=None)  # of ten classes: neither 0 nor 10 is there
+    refused(tmp_path, 'labels of 3 records are 1 to 3, which does not tell .*--labels_offset=0', default_num_classes=10)
+    for offset in (0, 1):
+        dataset = datasets.open_dataset(str(tmp_path), 'train', default_num_classes=10, labels_offset=offset)
+        assert dataset.num_classes == 10 and dataset.example(2)[1] == 3 - offset
+
+
 # Layouts -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('subfolders', [False, True], ids=['slim', 'Model Garden'])
 def test_shards_in_the_folder_and_in_one_a_split(tmp_path, subfolders):
-    for split, shards in (('train', ([1, 2], [2], [1])), ('validation', ([2],))):
-        write_split(tmp_path / split if subfolders else tmp_path, *shards, split=split, labels_txt=None)
+    for split, stored in (('train', ([1, 2], [2], [1])), ('validation', ([2],))):
+        write_split(tmp_path / split if subfolders else tmp_path, *stored, split=split, labels_txt=None)
     (tmp_path / 'labels.txt').write_text('1:cat\n2:dog\n')
     (tmp_path / 'train-00000-of-00003.bak').write_bytes(b'no shard, by its name')
     train, validation = (datasets.open_dataset(str(tmp_path), split) for split in ('train', 'validation'))
@@ -137,6 +136,13 @@ def test_the_sample_record_for_record():
     assert dataset.info['num_classes'] == 10 and len(dataset.info['mean_rgb']) == 3
     assert datasets.open_dataset(datasets.SAMPLE_DIR, 'validation', labels_offset=0).class_names[:2] == (
         'background', 'airplane')
+
+
+def test_the_sample_is_what_its_readme_says():
+    for split, each in (('train', 200), ('validation', 50)):
+        dataset = datasets.open_dataset(datasets.SAMPLE_DIR, split)
+        assert dataset.info['counts'] == {'train': 2000, 'validation': 500}
+        assert np.bincount(labels(dataset)).tolist() == [each] * 10
 
 
 def test_dataset_info_is_held_against_the_shards(tmp_path):
@@ -216,21 +222,20 @@ def test_whole_records_of_something_else(tmp_path, record, message):
     refused(tmp_path, f'train-00001-of-00002, record 1.* {message}')
 
 
-def test_of_a_large_split_the_first_records_of_every_shard_are_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)
-    monkeypatch.setattr(datasets, '_CHECKED', 4)  # two of each shard
+def test_of_a_large_split_the_first_records_of_every_shard_are_read(tmp_path):
+    large = {'read_through': 100, 'read_first': 4}  # two of each shard
     write_split(tmp_path, [1, 2, 1], [1, 2, 9])
-    dataset = datasets.open_dataset(str(tmp_path), 'train')
+    dataset = datasets.open_dataset(str(tmp_path), 'train', **large)
     with pytest.raises(ValueError, match='train-00001-of-00002, record 2: label 9'):
         dataset.example(5)
     write_split(tmp_path, [1, 2, 1], [1, 9, 2])
-    refused(tmp_path, 'train-00001-of-00002, record 1: label 9')
+    refused(tmp_path, 'train-00001-of-00002, record 1: label 9', **large)
 
 
 def test_records_are_read_in_any_order_and_checked_at_every_read(tmp_path):
     stored = [bytes([number]) * number ** 4 for number in range(20)]  # 0 to 130,321 bytes
-    write(tmp_path / 'a', *stored[:7])
-    write(tmp_path / 'b', *stored[7:])
+    shards.write_file(tmp_path / 'a', stored[:7])
+    shards.write_file(tmp_path / 'b', stored[7:])
     index = records.index_files([str(tmp_path / 'a'), str(tmp_path / 'b')])
     for position in np.random.default_rng(0).permutation(20):
         assert records.read_record(index, position) == stored[position]
@@ -243,76 +248,3 @@ def test_records_are_read_in_any_order_and_checked_at_every_read(tmp_path):
     (tmp_path / 'b').unlink()
     with pytest.raises(ValueError, match='/b, record 11: No such file'):
         records.read_record(index, 18)
-
-
-# tensorflow-datasets -------------------------------------------------------------------------------------
-
-
-def prepare(folder, file_format='tfrecord', supervised=('image', 'label'), **extra):
-    """A dataset written by tensorflow-datasets itself: 5 training and 2 test images of 8x8."""
-    tfds = pytest.importorskip('tensorflow_datasets')
-
-    class Pets(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        """Made by a test."""
-        name, VERSION = 'pets', tfds.core.Version('1.0.0')
-        code_path = None  # where checksums of downloads would be looked for; there are none
-
-        def _info(self):
-            features = {'image': tfds.features.Image(encoding_format='jpeg'), 'file_name': tfds.features.Text(),
-                        'label': tfds.features.ClassLabel(names=['cat', 'dog', 'ä'])}
-            features |= {key: tfds.features.ClassLabel(num_classes=2) for key in extra}
-            return self.dataset_info_from_configs(
-                features=tfds.features.FeaturesDict(features), supervised_keys=supervised)
-
-        def _split_generators(self, _):
-            return {'train': self._generate_examples(5), 'test': self._generate_examples(2)}
-
-        def _generate_examples(self, count):
-            for number in range(count):
-                yield number, {'image': io.BytesIO(image(number)), 'label': number % 3, 'file_name': str(number),
-                               **extra}
-
-    builder = Pets(data_dir=str(folder), file_format=file_format)
-    builder.download_and_prepare()
-    return folder / 'pets' / '1.0.0'
-
-
-def image(number):
-    return tf.io.encode_jpeg(np.full([8, 8, 3], 40 * number, np.uint8)).numpy()
-
-
-def test_a_folder_that_tensorflow_datasets_wrote(tmp_path):
-    folder = prepare(tmp_path)
-    for opened in (folder, folder.parent):
-        dataset = datasets.open_dataset(str(opened), 'train')
-        assert dataset.class_names == ('cat', 'dog', 'ä') and dataset.num_classes == 3 and len(dataset) == 5
-        assert sorted(map(dataset.example, range(5))) == sorted((image(number), number % 3) for number in range(5))
-    assert len(datasets.open_dataset(str(folder), 'test', labels_offset=0)) == 2
-    message = refused(folder, "has no split 'validation', only ", split='validation')
-    assert 'train' in message and 'test' in message
-    refused(folder, 'pets-train.tfrecord-00000-of-00001, record .*: label 0 less labels_offset 1', labels_offset=1)
-    shutil.copytree(folder, folder.parent / '2.0.0')
-    refused(folder.parent, 'several datasets; give one of .*1.0.0, .*2.0.0')
-
-
-def test_tensorflow_datasets_folders_that_do_not_fit(tmp_path):
-    folder = prepare(tmp_path)
-    path = folder / 'pets-train.tfrecord-00000-of-00001'
-    stored = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
-    write(path, *stored[:4])
-    refused(folder, "has 4 records of split 'train', its description says 5")
-    write(path, *stored[:4], example(1))
-    refused(folder, "pets-train.*, record 4: no integer label under 'label'; it has image/class/label, image/encoded")
-    path.unlink()
-    refused(folder, f'cannot read the shard {path}: No such file')
-
-
-def test_of_several_labels_the_supervised_one_is_taken(tmp_path):
-    chosen = datasets.open_dataset(str(prepare(tmp_path / 'chosen', more=1)), 'train')
-    assert chosen.label_key == 'label' and sorted(labels(chosen)) == [0, 0, 1, 1, 2]
-    refused(prepare(tmp_path / 'unclear', supervised=None, more=1), r'has 2 features of type ClassLabel \(')
-
-
-def test_another_file_format_is_refused(tmp_path):
-    pytest.importorskip('array_record', reason='tensorflow-datasets writes that format only with it')
-    refused(prepare(tmp_path, 'array_record'), 'stored as array_record; only tfrecord is read. Convert it')

@@ -1,15 +1,17 @@
 """Record files that are damaged: refused with file and byte, or as many left out as were damaged, never one more."""
+import functools
 import json
 import re
 import shutil
 
+import google_crc32c
 import numpy as np
 import pytest
 
 from alexnet_tf.data import datasets, records
 from alexnet_tf.data.batches import positions
-from tests.faults import shards
-from tests.helpers.processes import run_python
+from tests.helpers import shards
+from tests.helpers.commands import call
 
 COUNT = 24  # records, eight in each of three shards
 
@@ -129,12 +131,11 @@ def test_in_training_the_next_good_record_takes_a_bad_ones_place(folder, fault):
     np.testing.assert_array_equal(shards.trained(resumed, 20, start_step=40, num_threads=3), numbers[40:])
 
 
-def test_damage_that_is_found_only_when_it_is_reached(folder, monkeypatch):
+def test_damage_that_is_found_only_when_it_is_reached(folder):
     """As in a split that is too large to be read through before the first step."""
-    monkeypatch.setattr(datasets, '_CHECKED_BYTES', 100)
-    monkeypatch.setattr(datasets, '_CHECKED', 3)
+    large = {'read_through': 100, 'read_first': 3}
     flip_in_data(folder, 5, 6, 7, 20)
-    dataset, lines = shards.open_counting(folder, 4)
+    dataset, lines = shards.open_counting(folder, 4, **large)
     assert not lines
     assert shards.evaluated(dataset)[0] == [*range(5), *range(8, 20), 21, 22, 23]
     assert len(dataset.bad) == len(lines) == 4
@@ -142,7 +143,7 @@ def test_damage_that_is_found_only_when_it_is_reached(folder, monkeypatch):
     assert len(lines) == 4  # each is told once
     for limit, message in ((0, r'record \d \(byte .*checksum is wrong'), (3, '--max_bad_records=3 allows no more')):
         for see in (shards.evaluated, lambda dataset: shards.trained(dataset, 12)):
-            dataset, _ = shards.open_counting(folder, limit)
+            dataset, _ = shards.open_counting(folder, limit, **large)
             with pytest.raises(ValueError, match=message):
                 see(dataset)
 
@@ -157,28 +158,30 @@ def test_where_none_is_good(folder):
         shards.trained(dataset, 1)
 
 
-def test_a_flipped_byte_anywhere_costs_one_record(whole, tmp_path):
-    stored = index_and_read(shards.shard(whole, 0))[0][:3]
+SMALL = [bytes([number]) * number for number in (20, 1, 33)]  # records
+
+
+def test_a_flipped_byte_anywhere_costs_one_record(tmp_path):
     path = tmp_path / 'shard'
-    content = shards.shard(whole, 0).read_bytes()[:sum(16 + len(record) for record in stored)]
-    owners = np.repeat(range(3), [16 + len(record) for record in stored])
-    for at, owner in enumerate(owners):
+    shards.write_file(path, SMALL)
+    content = path.read_bytes()
+    for at, owner in enumerate(np.repeat(range(3), [16 + len(record) for record in SMALL])):
         path.write_bytes(content)
         shards.flip(path, at)
         found, errors = index_and_read(path)
-        assert found == stored[:owner] + stored[owner + 1:] and len(errors) == 1, at
+        assert found == SMALL[:owner] + SMALL[owner + 1:] and len(errors) == 1, at
         assert f'{path}, record {owner} ' in errors[0], at
 
 
-def test_a_shard_cut_off_anywhere_keeps_the_records_before(whole, tmp_path):
-    stored = index_and_read(shards.shard(whole, 0))[0][:3]
-    ends = np.cumsum([16 + len(record) for record in stored])
-    content, path = shards.shard(whole, 0).read_bytes(), tmp_path / 'shard'
+def test_a_shard_cut_off_anywhere_keeps_the_records_before(tmp_path):
+    path = tmp_path / 'shard'
+    shards.write_file(path, SMALL)
+    content, ends = path.read_bytes(), np.cumsum([16 + len(record) for record in SMALL])
     for size in range(ends[-1]):
         path.write_bytes(content[:size])
         kept = int(np.searchsorted(ends, size, side='right'))
         found, errors = index_and_read(path)
-        assert found == stored[:kept], size
+        assert found == SMALL[:kept], size
         assert len(errors) == (0 if size in ends else 1), size  # whole records alone: only a description tells
 
 
@@ -199,7 +202,9 @@ def test_a_record_of_a_gigabyte_is_refused_before_it_is_read(folder, monkeypatch
     with open(path, 'r+b') as file:
         file.seek(0, 2)
         at = file.tell()
-        file.write(header + np.array([records._masked_crc(header)], '<u4').tobytes())
+        crc = google_crc32c.value(header)
+        masked = ((crc >> 15 | crc << 17) + 0xa282ead8) % (1 << 32)  # as the format wants it
+        file.write(header + np.array([masked], '<u4').tobytes())
         file.truncate(at + 16 + size)  # a hole: it takes no room on the disk
     (folder / 'dataset_info.json').unlink()
     asked, pread = [], records.os.pread
@@ -251,24 +256,23 @@ def test_a_folder_described_without_its_shards_is_read_as_before(folder):
 # The scripts ------------------------------------------------------------------------------------------------
 
 
-def test_the_scripts_refuse_or_count(small_records, tmp_path):
-    folder = shutil.copytree(small_records, tmp_path / 'records')
-    injected = {}
+def test_the_scripts_refuse_or_count(small_records, narrow, tmp_path):
+    folder, run = shutil.copytree(small_records, tmp_path / 'records'), tmp_path / 'run'
     for split, numbers in (('train-00001-of-00002', (1, 5, 6)), ('validation-00000-of-00001', (0, 19))):
         found = shards.places(folder / split)
         for number in numbers:
             shards.flip(folder / split, found[number][0] + 100)
-        injected[split.split('-')[0]] = len(numbers)
-    command = ['train_image_classifier.py', f'--dataset_dir={folder}', f'--train_dir={tmp_path / "run"}',
-               '--batch_size=4', '--max_number_of_steps=1', '--learning_rate_decay_type=fixed']
-    refused = run_python(*command, check=False)
-    assert refused.returncode == 1 and 'Traceback' not in refused.stderr
+    train = functools.partial(call, 'train_image_classifier', f'--dataset_dir={folder}', f'--train_dir={run}',
+                              '--batch_size=4', '--max_number_of_steps=1', '--learning_rate_decay_type=fixed')
+    refused = train()
+    assert refused.returncode == 1
     assert re.search(r'train-00001-of-00002, record 1 \(byte \d+\): its checksum is wrong', refused.stderr)
-    printed = run_python(*command, '--max_bad_records=3').stdout
-    assert f"split 'train' of {folder}: {injected['train']} of 48 (--max_bad_records=3)" in printed
-    assert f"split 'validation' of {folder}: {injected['validation']} of 20 (--max_bad_records=3)" in printed
-    assert 'of 18 validation images' in printed
-    command = ['eval_image_classifier.py', f'--checkpoint_path={tmp_path / "run"}', f'--dataset_dir={folder}']
-    assert f"{injected['validation']} of 20 (--max_bad_records=2)" in run_python(*command, '--max_bad_records=2').stdout
-    results = json.loads((tmp_path / 'run' / 'eval' / 'eval_results.json').read_text())
+    trained = train('--max_bad_records=3')
+    assert trained.returncode == 0, trained.stderr
+    assert f"split 'train' of {folder}: 3 of 48 (--max_bad_records=3)" in trained.stdout
+    assert f"split 'validation' of {folder}: 2 of 20 (--max_bad_records=3)" in trained.stdout
+    assert 'of 18 validation images' in trained.stdout
+    scored = call('eval_image_classifier', f'--checkpoint_path={run}', f'--dataset_dir={folder}', '--max_bad_records=2')
+    assert scored.returncode == 0 and '2 of 20 (--max_bad_records=2)' in scored.stdout
+    results = json.loads((run / 'eval' / 'eval_results.json').read_text())
     assert results['bad_records'] == 2 and results['num_examples'] == 18

@@ -39,19 +39,6 @@ def png(width, height, packed, depth=8):
             + chunk(b'IDAT', packed) + chunk(b'IEND', b''))
 
 
-def gif(*frames, screen=(8, 8)):
-    """A GIF with frames of these (width, height); each has the data of one of 8x8, so a larger one is cut off."""
-    encoded = b'GIF89a' + struct.pack('<HHBBB', *screen, 0x80, 0, 0) + bytes(6)
-    for width, height in frames:
-        encoded += b'\x21\xf9\x04\0\0\0\0\0' + b'\x2c' + struct.pack('<HHHHB', 0, 0, width, height, 0)
-        # Codes of 3 bits: clear (4), then one pixel and clear again, 64 times; end (5).
-        codes = [4] + [0, 4] * 64 + [5]
-        bits = sum(code << 3 * number for number, code in enumerate(codes))
-        content = bits.to_bytes(-(-3 * len(codes) // 8), 'little')
-        encoded += b'\x02' + bytes([len(content)]) + content + b'\0'
-    return encoded + b'\x3b'
-
-
 def photographs(count):
     """Encoded JPEGs: ImageNet's where they are, else of the CIFAR sample, which came along."""
     if PHOTOGRAPHS.is_dir():
