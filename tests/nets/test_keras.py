@@ -6,8 +6,8 @@ import tf_keras
 
 import nets
 from nets import alexnet
-from tests.conftest import run_python
 from tests.helpers.networks import assert_close, convolutions, with_larger_weights
+from tests.helpers.processes import run_python
 
 pytestmark = pytest.mark.usefixtures('narrow')
 V2_ROWS = ['conv1', 'pool1', 'conv2', 'pool2', 'conv3', 'conv4', 'conv5', 'pool5', 'fc6', 'dropout6', 'fc7',

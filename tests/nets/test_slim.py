@@ -10,8 +10,8 @@ import tf_keras
 
 import nets
 from nets import alexnet, nets_factory, rows
-from tests.conftest import run_python
 from tests.helpers.networks import narrowed
+from tests.helpers.processes import run_python
 
 v1 = tf.compat.v1
 LAYERS = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7', 'fc8']

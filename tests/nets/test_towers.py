@@ -7,8 +7,8 @@ import tensorflow as tf
 import tf_keras
 
 from nets import alexnet, ops, rows, slim_checkpoints, towers
-from tests.conftest import run_python
 from tests.helpers.networks import assert_close, narrowed
+from tests.helpers.processes import run_python
 
 # The script has a process of its own, since logical devices must be made before TensorFlow uses any.
 SCRIPT = '''
