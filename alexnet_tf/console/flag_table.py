@@ -109,8 +109,7 @@ def _is_one_of(value, values):
 
 def _no_effect(name, other, values):
     value = flags.FLAGS[other].value
-    if values == SET:
+    if values == SET and (value is None or value is False):
         return f'--{name} has no effect without --{other}; give both, or neither.'
-    if values == UNSET:
-        return f'--{name} has no effect with --{other}={value}; give one of the two.'
-    return f'--{name} has no effect with --{other}={value}; leave it out, or choose --{other}={"|".join(values)}.'
+    choose = '' if values in (SET, UNSET) else f', or choose --{other}={"|".join(values)}'
+    return f'--{name} has no effect with --{other}={value}; leave it out{choose}.'
