@@ -26,7 +26,8 @@ def build(table, inputs, *, scope, default_scope, is_training, devices=None):
         for row in table:
             with _scope(row) as inner:
                 if devices:
-                    halves = _apply_on_two(row, halves, net.shape[3], devices, defaults, is_training)
+                    halves = _apply_on_two(row, halves, devices, channels=net.shape[3], defaults=defaults,
+                                           is_training=is_training)
                     net = towers.join(halves, devices[0])
                 else:
                     net = _apply(row, net, defaults, is_training)
@@ -53,7 +54,7 @@ def _apply(row, net, defaults, is_training):
     return _when_dropout(row, is_training, lambda training: ops.apply(row, net, training=training))
 
 
-def _apply_on_two(row, halves, channels, devices, defaults, is_training):
+def _apply_on_two(row, halves, devices, *, channels, defaults, is_training):
     if isinstance(row, rows.Conv):
         settings = defaults.of(row)
         with v1.device(lambda op: devices['/part_1' in op.name]):
