@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_tf import compare_curve
 from alexnet_tf.model import specs
-from tests.helpers.processes import run_python
+from tests.helpers.commands import call
 
 # Some lines of the log of CaffeNet with LRN: (iteration, test accuracy), batch 256; the last two are not among the
 # points that the module has.
@@ -148,7 +148,9 @@ def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
 
 
 def test_the_command_takes_the_folder_with_and_without_its_flag(run):
-    command = ('-m', 'alexnet_tf.compare_curve', '--num_examples=10', '--output=')
-    assert 'After 3.0 epochs: 10.0 % top-1' in run_python(*command, run).stdout
-    refused = run_python(*command, f'--train_dir={run}', 'another', check=False)
+    options = ['--num_examples=10', '--output=']
+    for folder in (run, f'--train_dir={run}'):
+        result = call(compare_curve, folder, *options, positional='train_dir', check=True)
+        assert 'After 3.0 epochs: 10.0 % top-1' in result.stdout
+    refused = call(compare_curve, f'--train_dir={run}', 'another', *options, positional='train_dir')
     assert refused.returncode == 1 and 'not understood: another; it takes one train_dir and flags' in refused.stderr
