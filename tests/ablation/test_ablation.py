@@ -78,8 +78,8 @@ def test_what_results_json_has_is_not_trained_again_and_other_settings_are_refus
         result = ablate(small_records, tmp_path, *arguments)
         assert result.returncode == 0 and trained == runs, result.stderr
     assert 'Run 2 of 2: tanh, seed 7' in result.stdout and '3 runs; table.md, results.json' in result.stdout
-    assert [(row['variant'], row['seed']) for row in json.loads((tmp_path / 'results.json').read_text())['results']] == [
-        ('tanh', 0), ('no LRN', 0), ('tanh', 7)]
+    results = json.loads((tmp_path / 'results.json').read_text())['results']
+    assert [(row['variant'], row['seed']) for row in results] == [('tanh', 0), ('no LRN', 0), ('tanh', 7)]
     refused = ablate(small_records, tmp_path, '--learning_rate=0.1')
     assert refused.returncode == 1 and 'is of other settings' in refused.stderr
 
