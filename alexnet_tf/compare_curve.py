@@ -32,7 +32,7 @@ ROWS = (
 # CaffeNet with LRN on ILSVRC-2012, one crop an image: (thousands of iterations, top-1 in %). Read from the test lines
 # of the public log logs/caffenet256_lrn.log in github.com/ducha-aiki/caffenet-benchmark, thinned out from 61 points;
 # those left out lie within 1 point of the straight lines. Batch 256, rate 0.01 cut by ten every 100,000 iterations,
-# crops of 224, no colour noise, He's initial weights. The log ends after iteration 305,000.
+# crops of 224, no color noise, He's initial weights. The log ends after iteration 305,000.
 CAFFENET = (
     (0, CHANCE), (5, 12.65), (10, 22.04), (15, 27.83), (20, 30.78), (25, 34.67), (30, 36.39), (40, 37.41),
     (50, 39.50), (60, 41.26), (70, 42.22), (80, 42.27), (100, 43.64), (105, 50.76), (110, 51.55), (120, 52.59),
@@ -91,54 +91,32 @@ def verdict(epoch, top_1):
     return f'{top_1 - high:.1f} ahead' if top_1 > high else 'on course'
 
 
-def read_rows(train_dir):
-    """[(kind, step, value)] of a run; value: learning rate of 'train' rows, accuracy (0..1) of 'validation' rows.
-
-    Raises: ValueError for a folder that is not there, has no metrics.jsonl, or a damaged one.
-    """
-    if not os.path.isdir(train_dir):
-        raise ValueError(f'the folder {train_dir!r} does not exist; give the --train_dir of a training run.')
-    if not os.path.exists(os.path.join(train_dir, metrics.METRICS_FILE)):
-        raise ValueError(f'{train_dir!r} has no {metrics.METRICS_FILE}; give the --train_dir of a training run, which '
-                         'writes one from its first step on.')
-    names = {'train': 'learning_rate', 'validation': 'accuracy'}
-    return [(row['kind'], row['step'], row[names[row['kind']]]) for row in metrics.read(train_dir, names)
-            if row['kind'] in names]
-
-
-def read_batch_size(train_dir):
-    """Examples a step, from flags.json. Raises: ValueError when it does not say."""
-    batch_size = (settings.read(train_dir) or {}).get('batch_size')
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples a step with '
-                         '--batch_size.')
-    return batch_size
-
-
-def check_classes(train_dir):
-    """Raises: ValueError for a run on other classes than ImageNet's; without a model.json it is not known."""
-    spec = specs.read_spec(train_dir)
-    if spec and spec.num_classes not in (1000, 1001):  # 1001: with slim's background
-        raise ValueError(f'the run in {train_dir!r} has {spec.num_classes} classes; the runs to compare with are of '
-                         "ImageNet's 1000. Give the folder of an ImageNet run.")
-
-
 def read_run(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None):
     """([(epoch, top-1 in %)] of the validations, [epoch] at which the learning rate was cut to half or less).
 
     Args:
       num_examples: training images. batch_size: examples a step; None: as flags.json says.
 
-    Raises: ValueError for a folder that is not of an ImageNet run with validations.
+    Raises: ValueError for a folder that is not of an ImageNet run with validations, and for damaged files.
     """
-    rows = read_rows(train_dir)
-    check_classes(train_dir)
-    epochs_per_step = (batch_size or read_batch_size(train_dir)) / num_examples
-    points = [(step * epochs_per_step, 100 * value) for kind, step, value in rows if kind == 'validation']
+    if not os.path.exists(os.path.join(train_dir, metrics.METRICS_FILE)):
+        raise ValueError(f'{train_dir!r} has no {metrics.METRICS_FILE}; give the --train_dir of a training run, which '
+                         'writes one from its first step on.')
+    spec = specs.read_spec(train_dir)
+    if spec and spec.num_classes not in (1000, 1001):  # 1001: with slim's background
+        raise ValueError(f'the run in {train_dir!r} has {spec.num_classes} classes; the runs to compare with are of '
+                         "ImageNet's 1000. Give the folder of an ImageNet run.")
+    batch_size = batch_size or (settings.read(train_dir) or {}).get('batch_size')
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples a step with '
+                         '--batch_size.')
+    rows = metrics.read(train_dir, {'train': 'learning_rate', 'validation': 'accuracy'})
+    epochs_per_step = batch_size / num_examples
+    points = [(row['step'] * epochs_per_step, 100 * row['accuracy']) for row in rows if row['kind'] == 'validation']
     if not points:
         raise ValueError(f'{train_dir!r} has no validation yet; the first comes after an epoch, or after '
                          '--validate_every_n_steps, and none with --validation_split_name= (empty).')
-    rates = [(step * epochs_per_step, value) for kind, step, value in rows if kind == 'train']
+    rates = [(row['step'] * epochs_per_step, row['learning_rate']) for row in rows if row['kind'] == 'train']
     cuts = [epoch for (_, before), (epoch, rate) in zip(rates, rates[1:]) if rate <= before / 2]
     return points, cuts
 
@@ -212,31 +190,20 @@ def draw(points, path):
     return True
 
 
-def compare(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None, output=None, log=print):
-    """Prints table and judgement of a run, and draws it.
-
-    Args:
-      num_examples, batch_size: see `read_run`. output: the picture's path; '': none; None: curve.png in train_dir.
-
-    Raises: ValueError as `read_run` and `draw`.
-    """
-    path = os.path.join(train_dir, 'curve.png') if output is None else output
+def main():
+    path = os.path.join(FLAGS.train_dir, 'curve.png') if FLAGS.output is None else FLAGS.output
     if path and (os.path.isdir(path) or not os.path.splitext(path)[1]):
         raise ValueError(f'--output={path} must be the name of a picture, as curve.png or curve.svg.')
-    if output:
+    if FLAGS.output:
         writing.check_writable(os.path.dirname(path) or '.', 'output')
-    points, cuts = read_run(train_dir, num_examples=num_examples, batch_size=batch_size)
+    points, cuts = read_run(FLAGS.train_dir, num_examples=FLAGS.num_examples, batch_size=FLAGS.batch_size)
     for line in (*table(points), describe_cuts(cuts), judgement(points, cuts)):
-        log(line)
-    log(f'The program of 2012 ended at epoch {PROGRAM_END} with {PROGRAM_TEN_VIEWS} % by ten views '
-        f'(eval_image_classifier.py --views=10), about {PROGRAM_CENTRE:.1f} % by the centre alone, as validated here.')
+        print(line)
+    print(f'The program of 2012 ended at epoch {PROGRAM_END} with {PROGRAM_TEN_VIEWS} % by ten views '
+          f'(eval_image_classifier.py --views=10), about {PROGRAM_CENTRE:.1f} % by one, as validated here.')
     if path:
-        log(f'The curve is in {path}.' if draw(points, path) else
-            'No picture: matplotlib is not installed; pip install matplotlib')
-
-
-def main():
-    compare(FLAGS.train_dir, num_examples=FLAGS.num_examples, batch_size=FLAGS.batch_size, output=FLAGS.output)
+        print(f'The curve is in {path}.' if draw(points, path) else
+              'No picture: matplotlib is not installed; pip install matplotlib')
 
 
 def cli():

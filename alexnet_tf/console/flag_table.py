@@ -60,7 +60,8 @@ def define(rows):
             flags.DEFINE_enum(row.name, row.default, row.choices, row.help)
         elif row.kind in (int, float):
             make = flags.DEFINE_integer if row.kind is int else flags.DEFINE_float
-            make(row.name, row.default, row.help, row.low, row.high)
+            high = LARGEST if row.kind is int and row.high is None else row.high
+            make(row.name, row.default, row.help, row.low, high)
         else:
             make = {str: flags.DEFINE_string, bool: flags.DEFINE_bool, list: flags.DEFINE_list}[row.kind]
             make(row.name, row.default, row.help)
@@ -94,8 +95,6 @@ def _check_value(row, flag):
     value = flag.value
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f'--{row.name}={value}; it must be a finite number.')
-    if type(value) is int and row.high is None and abs(value) > LARGEST:
-        raise ValueError(f'--{row.name}={value}; it must be at most {LARGEST}.')
     if flag.present and value == '' and not row.may_be_empty:
         raise ValueError(f'--{row.name}= is empty; give a value, or leave the flag out.')
     if isinstance(value, list) and '' in value:

@@ -2,12 +2,14 @@
 import datetime
 import time
 
+SECONDS = 10  # between two lines
+
 
 class Progress:
-    """Prints `done/total`, rate and ETA at most once in `seconds`, and a summary at the end."""
+    """Prints `done/total`, rate and ETA every SECONDS at most, and a summary at the end."""
 
-    def __init__(self, total, unit, log=print, seconds=10):
-        self._total, self._unit, self._log, self._seconds = total, unit, log, seconds
+    def __init__(self, total, unit, log=print):
+        self._total, self._unit, self._log = total, unit, log
         self._start = self._printed = time.monotonic()
         self._done = 0
 
@@ -15,7 +17,7 @@ class Progress:
         """done: units finished so far."""
         self._done = done
         now = time.monotonic()
-        if done and now - self._printed >= self._seconds:
+        if done and now - self._printed >= SECONDS:
             self._printed = now
             rate = done / (now - self._start)
             self._log(f'{done}/{self._total} {self._unit}, {rate:.1f}/s, '

@@ -19,8 +19,8 @@ def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_
                'dropout_rescale': spec.unscaled_dropout is None}
     if spec.model_name != 'alexnet':
         if spec.variant != 'paper' or initial_values or devices or spec.unscaled_dropout:
-            raise ValueError(f'{spec.model_name} has no variants, initial values of theirs, towers or original form of '
-                             'dropout; these are of --model_name=alexnet.')
+            raise ValueError(f'{spec.model_name} has no variants, no other initial values, no towers and no original '
+                             'form of dropout; these are of --model_name=alexnet.')
         options = {}
     _check_image_size(spec)
     if hidden_bias is not None:
@@ -35,8 +35,8 @@ def _check_image_size(spec):
     *_, last = rows.walk(rows.resolve(table, spec.num_classes), spec.image_size, spec.image_size)
     if last.shape[:2] != (1, 1):
         raise ValueError(f'images of {spec.image_size} pixels are too large for {spec.model_name}: they would give '
-                         f'{last.shape[0]} x {last.shape[1]} answers each; its size is '
-                         f'{alexnet.IMAGE_SIZES[spec.variant]} (--train_image_size, --eval_image_size).')
+                         f'{last.shape[0]} x {last.shape[1]} answers each; use {alexnet.IMAGE_SIZES[spec.variant]} '
+                         '(--train_image_size, --eval_image_size).')
 
 
 def load_mean(spec, folder):

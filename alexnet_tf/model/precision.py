@@ -12,8 +12,6 @@ def choose(precision):
         return 'float32', 'float32, as asked'
     if precision == 'bfloat16':
         return 'mixed_bfloat16', 'bfloat16 with float32 variables, as asked'
-    if precision != 'auto':
-        raise ValueError(f'precision is {precision!r}; it must be float32, bfloat16 or auto.')
     gpus = tf.config.get_visible_devices('GPU')
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability', (0, 0))

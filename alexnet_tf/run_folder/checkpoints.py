@@ -1,7 +1,7 @@
-"""The checkpoints of a training folder: slim's variable names, rolling, plus the best.
+"""The checkpoints of a training folder: slim's variable names, the newest five, and the best.
 
-Beside each stands `model.ckpt-<step>.manifest.json` with size and checksum of its files, written after all of them
-are on the disk: what has none was cut off, what differs from it is damaged.
+Each has a manifest, `model.ckpt-<step>.manifest.json`, with size and checksum of its files. It is written last, when
+they are on the disk: a checkpoint without one was cut off, one that differs from it is damaged.
 """
 import contextlib
 import glob
@@ -21,7 +21,7 @@ PREFIX = 'model.ckpt'
 BEST_DIR = 'best'
 MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
-# Names that are written here; all others in a folder are its owner's.
+# The names of files that are written here. No other file of a folder is ever removed.
 _PART = r'\.(index|data-\d{5}-of-\d{5}|manifest\.json)'
 _UNFINISHED = r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|\.manifest\.json\.partial'
 _OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.partial'
@@ -30,7 +30,7 @@ _OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.p
 def save(folder, step, tensors):
     """Writes {name: tensor} as folder/model.ckpt-<step>, then removes all but the newest five.
 
-    Killed or failing at any moment, it leaves the checkpoints before as they were.
+    If it is killed or fails, at any moment, older checkpoints stay as they were.
 
     Returns: the path. Raises: ValueError when it can't be written.
     """
@@ -46,13 +46,13 @@ def save(folder, step, tensors):
     except (OSError, ValueError) as error:
         _remove(path)
         what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
-        raise ValueError(f'{what} The checkpoints before it are as they were; free space or mend the permissions, and '
-                         'the same command goes on from the last.') from error
+        raise ValueError(f'{what} Older checkpoints are as they were; free space or mend the permissions, and the same '
+                         'command goes on from the last.') from error
     try:
         _forget_older(folder, path, KEPT)
     except OSError as error:
-        raise ValueError(f'{path} is written, but not what belongs to it in {folder}: {error}. Free space or mend the '
-                         'permissions, and the same command goes on from it.') from error
+        raise ValueError(f'{path} is written, but not what belongs to it in {folder}: {error}. Free space or mend '
+                         'the permissions, and the same command goes on from it.') from error
     return path
 
 
@@ -74,9 +74,9 @@ def save_best(folder, path):
 
 
 def keep_best(folder, best_step):
-    """Makes folder/best hold the best checkpoint where a kill came between writing it and linking it there.
+    """Links the best checkpoint into folder/best where a kill came between writing and linking it.
 
-    A later one stays: of a validation that ended after its checkpoint was written.
+    A later one there stays: it is of a validation that ended after its checkpoint was written.
     """
     path = os.path.join(folder, f'{PREFIX}-{best_step}')
     there = find(os.path.join(folder, BEST_DIR))
@@ -181,10 +181,12 @@ def remove_leftovers(folder, log=print):
 
 def step_of(path):
     """The training step of a checkpoint: its global_step, else the number in its name, else 0."""
-    step = {'global_step': tf.Variable(0, dtype=tf.int64)}
-    if slim_checkpoints.read(path).has_tensor('global_step'):
-        slim_checkpoints.load(step, path)
-        return int(step['global_step'])
+    reader = slim_checkpoints.read(path)
+    if reader.has_tensor('global_step'):
+        try:
+            return int(reader.get_tensor('global_step'))
+        except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     number = re.search(r'-(\d+)$', path)
     return int(number[1]) if number else 0
 

@@ -1,4 +1,4 @@
-"""One trainer a folder: a second one is refused while the first lives."""
+"""One trainer per folder: a second one is refused while the first runs."""
 import contextlib
 import errno
 import fcntl
@@ -9,10 +9,8 @@ LOCK_FILE = 'lock'
 
 
 @contextlib.contextmanager
-def hold(folder, log=print):
+def hold(folder):
     """Holds the folder's lock inside a `with`. The system takes it back when the process ends, however it ends.
-
-    log: called with a warning where the file system has no locks.
 
     Raises: ValueError when another process holds it.
     """
@@ -26,8 +24,8 @@ def hold(folder, log=print):
                 file.seek(0)
                 raise ValueError(f'--train_dir={folder} is in use by {file.read().strip() or "another process"}; wait '
                                  'for it, stop it, or choose another --train_dir.') from None
-            log(f'The file system of {folder} cannot lock ({error.strerror}): nothing keeps a second training run out '
-                'of this folder; do not start one.')
+            print(f'The file system of {folder} cannot lock ({error.strerror}): nothing keeps a second training run '
+                  'out of this folder; do not start one.')
         else:
             file.truncate(0)
             file.write(f'process {os.getpid()} on {socket.gethostname()}\n')

@@ -11,7 +11,7 @@ class Settings:
     """What a schedule says of one step.
 
     rate: the learning rate. factors: of each trainable variable, its own rate divided by that.
-    color_noise: whether colour noise is on.
+    color_noise: whether color noise is on.
     """
     rate: float
     factors: tuple = ()
@@ -45,8 +45,7 @@ def parse_steps(entries, layers):
             raise ValueError(f'learning_rate_steps has {entry!r}; entries are epoch:rate or epoch:target=rate, as '
                              '25:0.001 or 67:conv1=0.') from None
         layer, _, kind = change.target.rpartition('/')
-        if (change.target not in ('', COLOR_NOISE, *KINDS, *layers)
-                and not (layer in layers and kind in KINDS)):
+        if change.target not in ('', COLOR_NOISE, *KINDS, *layers) and not (layer in layers and kind in KINDS):
             raise ValueError(f'learning_rate_steps has {entry!r}; targets are weights, biases, color_noise and the '
                              f'layers {", ".join(layers)} (also as conv1/biases).')
         good = change.value in (0, 1) if change.target == COLOR_NOISE else change.value >= 0
@@ -106,10 +105,6 @@ class Decay:
     boundaries: tuple = ()
     warmup_epochs: float = 0.0
     bias_factor: float = 1.0
-
-    def __post_init__(self):
-        if self.decay_type not in DECAY_TYPES:
-            raise ValueError(f'learning_rate_decay_type is {self.decay_type!r}; known are {", ".join(DECAY_TYPES)}.')
 
     @property
     def own_rates(self):
