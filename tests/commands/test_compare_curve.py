@@ -101,18 +101,17 @@ def test_the_judgement_gives_the_likeliest_reason(point, cuts, sentence):
 
 def test_a_picture_is_drawn(run, tmp_path):
     pytest.importorskip('matplotlib')
-    printed = []
-    compare_curve.compare(run, num_examples=10, output=str(tmp_path / 'new' / 'c.png'), log=printed.append)
-    assert (tmp_path / 'new' / 'c.png').read_bytes().startswith(b'\x89PNG')
-    assert printed[-1] == f'The curve is in {tmp_path / "new" / "c.png"}.'
+    picture = tmp_path / 'new' / 'c.png'
+    printed = call(compare_curve, f'--train_dir={run}', '--num_examples=10', f'--output={picture}', check=True).stdout
+    assert picture.read_bytes().startswith(b'\x89PNG')
+    assert printed.endswith(f'The curve is in {picture}.\n')
 
 
 def test_without_matplotlib_there_is_the_table_and_a_sentence(run, tmp_path, monkeypatch):
     for name in ('matplotlib', 'matplotlib.figure'):
         monkeypatch.setitem(sys.modules, name, None)
-    printed = []
-    compare_curve.compare(run, num_examples=10, log=printed.append)
-    assert printed[0].startswith('epoch') and printed[-1].endswith('pip install matplotlib')
+    printed = call(compare_curve, f'--train_dir={run}', '--num_examples=10', check=True).stdout
+    assert printed.startswith('epoch') and printed.endswith('pip install matplotlib\n')
     assert not (tmp_path / 'curve.png').exists()
 
 
@@ -132,7 +131,7 @@ def test_a_damaged_line_is_named(run, tmp_path, line):
 
 
 def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no.such' does not exist; give the --train_dir"):
+    with pytest.raises(ValueError, match="no such' has no metrics.jsonl; give the --train_dir"):
         compare_curve.read_run(str(tmp_path / 'no such'))
     with pytest.raises(ValueError, match='has no metrics.jsonl; give'):
         compare_curve.read_run(str(tmp_path))

@@ -71,9 +71,10 @@ def test_choices_are_the_librarys():
     assert TRAIN['color_noise_kind'].choices == color_noise.KINDS
     for name in ('alexnet', 'alexnet_v2'):
         assert name in nets_factory.models_map and name in TRAIN['model_name'].help and name in EVAL['model_name'].help
-    for table in (TRAIN, EVAL, ABLATE):
-        for choice in table['precision'].choices:
-            assert precision.choose(choice)
+    float32, bfloat16, auto = TRAIN['precision'].choices
+    assert TRAIN['precision'].choices == EVAL['precision'].choices == ABLATE['precision'].choices
+    assert [precision.choose(choice)[0] for choice in (float32, bfloat16)] == ['float32', 'mixed_bfloat16']
+    assert 'chosen for' in precision.choose(auto)[1]
     named = {value for row in TRAIN.values() for other, values in row.works_with if other == 'optimizer'
              for value in values}
     assert named == set(optimizers.NAMES) - {'sgd'}  # which has no flag of its own
