@@ -18,13 +18,13 @@ def main():
     """Reads the flags; imports TensorFlow, which takes seconds, only when they are known to be right."""
     paths = FLAGS.checkpoint_path.split(',')
     check_flags(paths)
-    from alexnet_tf.data import datasets
+    from alexnet_tf.data import dataset_info, datasets
     from alexnet_tf.model import precision
     from alexnet_tf.model.scoring import Scorer
     folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
     datasets.check_folder(folder)
     policy, reason = precision.choose(FLAGS.precision)
-    info = datasets.read_info(folder) or {}
+    info = dataset_info.read_info(folder) or {}
     scorer = Scorer(num_views=int(FLAGS.views), model_name=FLAGS.model_name, class_names=info.get('class_names'),
                     mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
     if FLAGS.wait_for_checkpoints:

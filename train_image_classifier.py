@@ -33,7 +33,7 @@ def train(notice):
     """One run, from the data to the last checkpoint."""
     import tensorflow as tf
 
-    from alexnet_tf.data import datasets, preprocessing, splits
+    from alexnet_tf.data import datasets, sizes, splits
     from alexnet_tf.data.color_noise import color_noise
     from alexnet_tf.model import building, precision
     from alexnet_tf.run_folder import checkpoints, lock
@@ -59,7 +59,7 @@ def train(notice):
             dataset, model_name=FLAGS.model_name, variant=FLAGS.variant, image_size=FLAGS.train_image_size,
             mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form),
             FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
-        preprocessing.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
+        sizes.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
         building.set_seed(FLAGS.seed)
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from alexnet_tf import export
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import preprocessing
 from alexnet_tf.model import building, loading, specs
+from alexnet_tf.serving import saved_model
 from benchmarks import peers, timing
 from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
 
@@ -39,7 +39,7 @@ def ours(network, images, dtype):
         return tf.cast(model(preprocessing.subtract_mean(images, peers.MEAN), training=False), tf.float32)
     runs = {'alexnet_tf': lambda: logits(inputs).numpy()}
     with tempfile.TemporaryDirectory() as folder:
-        export.export(loading.Loaded(model, spec, peers.MEAN, '', 0), folder)
+        saved_model.export(loading.Loaded(model, spec, peers.MEAN, '', 0), folder)
         served = tf.saved_model.load(folder)
     floats = tf.cast(images, tf.float32)
     signature = served.signatures['serving_default']

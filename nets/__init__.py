@@ -1,4 +1,4 @@
-"""AlexNet networks for TensorFlow: needs tensorflow and tf_keras alone, so it can be copied anywhere.
+"""AlexNet networks for TensorFlow. The package needs only tensorflow and tf_keras, so it can be copied anywhere.
 
     from nets import alexnet
     model = alexnet.AlexNet(num_classes=1000)                      # a Keras model

@@ -9,7 +9,7 @@ Images are float [batch, 224, 224, 3], RGB 0..255 less the training set's mean.
 
 Sources. paper: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
 networks", NIPS 2012. program: the original 2012 program, layers/layers-145.cfg. Caffe: bvlc_alexnet.
-The three disagree: `variant` chooses, by default the paper.
+The three disagree: `variant` chooses among them, by default the paper.
 slim: tf_slim 1.1.0 nets/alexnet.py, after the same author's arXiv:1404.5997.
 """
 import tensorflow as tf
@@ -23,10 +23,10 @@ N03 = Init('normal', 0.03)
 N005 = Init('normal', 0.005)
 T005 = Init('truncated_normal', 0.005)
 
-# Biases: 0.1 where the paper (section 5) has 1. With 1 the loss stays at ln(classes): Caffe's authors
-# saw it, and so did we (README, "Results"). `hidden_bias=1` gives the paper's values.
+# Biases: 0.1 where the paper (section 5) has 1. With 1 the loss stays at ln(classes), as Caffe's authors saw and we
+# did too. `hidden_bias=1` gives the paper's values.
 ALEXNET = (
-    # 224 pixels give 55 only when the last window overshoots by 3: program, pad (0, 3).
+    # 224 pixels give maps of 55 x 55 only with 3 more pixels at the end, which the program adds.
     Conv('conv1', 96, 11, 4, padding=(0, 3), init=N01, bias=0, source='paper 3.5; padding: program'),
     LRN('norm1', source='paper 3.3'),
     MaxPool('pool1', 3, 2, source='paper 3.4'),
@@ -44,8 +44,8 @@ ALEXNET = (
     Conv('fc8', None, 1, relu=False, init=N01, bias=0, source='paper 3.5'),
 )
 
-# What the original program has otherwise. (The paper, too, halves at test; its table divides in training, as
-# TensorFlow does, which is the same in expectation. `dropout_rescale=False` gives the paper's form.)
+# Where the original program differs. The paper, too, halves at test. Its table divides in training instead, as
+# TensorFlow does, which is the same in expectation; `dropout_rescale=False` gives the paper's form.
 ALEXNET_SOURCE = rows.changed(
     ALEXNET,
     conv1={'relu': False, 'source': 'program: ReLU after the pool'},
@@ -64,7 +64,7 @@ ALEXNET_SOURCE = rows.changed(
     dropout7={'rescale': False, 'source': 'program: halved at test'},
 )
 
-# What Caffe has otherwise.
+# Where Caffe differs.
 ALEXNET_CAFFE = rows.changed(
     ALEXNET,
     conv1={'padding': 'VALID', 'source': 'Caffe: 227 pixels'},
@@ -95,19 +95,21 @@ ALEXNET_V2 = (
 
 
 def alexnet_v2_arg_scope(weight_decay=0.0005):
-    """Slim's arg scope for alexnet_v2: weight decay on weights, biases of 0.1 at the start.
+    """Slim's arg scope for alexnet_v2: weight decay, and initial biases of 0.1.
 
     Args:
-      weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights (not biases) add.
+      weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights (not its biases) add; 0 or None: none.
 
     Returns: a scope for `nets.arg_scope` or `tf_slim.arg_scope`.
+
+    Raises: ValueError for a weight_decay below 0.
     """
     return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay),
                              biases_initializer=tf_keras.initializers.Constant(0.1))
 
 
 def alexnet_arg_scope(weight_decay=0.0005):
-    """The same for alexnet, whose table already holds its initial values."""
+    """The same for alexnet, whose table has its own initial biases."""
     return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay))
 
 
@@ -120,38 +122,39 @@ def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5
     Args:
       inputs: float [batch, height, width, 3]; 224 x 224, or larger with spatial_squeeze=False or
         global_pool=True.
-      num_classes: classes; None or 0 returns the input of the classifier instead of logits.
-      is_training: whether dropout is active (bool, or in a graph a boolean tensor). On Keras tensors
-        True leaves it to Keras: active in fit, not in predict.
+      num_classes: number of classes; None or 0 returns the input of the classifier instead of logits.
+      is_training: whether dropout is active: a bool, or in a graph a boolean tensor. On Keras tensors True leaves it
+        to Keras: active in fit, not in predict.
       dropout_keep_prob: share of activations kept, in (0, 1]; kept ones are divided by it.
       spatial_squeeze: drop the logits' two spatial axes of size 1.
       scope: variable scope; on Keras tensors the prefix of the layers' names.
-      global_pool: average fc7 over height and width, so that any image size gives one row of logits.
+      global_pool: average fc7 over height and width, so that images of any size give one row of logits.
 
-    Returns: (net, end_points). net: logits [batch, num_classes] ([batch, h, w, num_classes] unless
-      squeezed), or [batch, h, w, 4096] without classes. end_points: `scope/row` -> that row's output.
+    Returns: (net, end_points). net: logits [batch, num_classes], or [batch, h, w, num_classes] where they are not
+      squeezed, or [batch, h, w, 4096] without classes. end_points: `scope/row` -> that row's output.
 
-    Raises: ValueError for an image below the minimum size, for arguments out of range, and for eager
-      tensors or inside tf.function, where a function can't own variables.
+    Raises: ValueError for an image below the minimum size and for arguments out of range. Also for eager tensors and
+      inside tf.function, where a function can't own variables.
     """
-    return _build(ALEXNET_V2, 'alexnet_v2', inputs, num_classes, is_training, dropout_keep_prob,
-                  spatial_squeeze, scope, global_pool)
+    return _build(ALEXNET_V2, 'alexnet_v2', inputs, scope=scope, is_training=is_training, num_classes=num_classes,
+                  dropout_keep_prob=dropout_keep_prob, spatial_squeeze=spatial_squeeze, global_pool=global_pool)
 
 
 def alexnet(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
             scope='alexnet', global_pool=False, variant='paper', devices=None):
     """AlexNet of 2012: local response normalisation, overlapping pooling, two groups in conv2, 4 and 5.
 
-    Arguments, result and errors as alexnet_v2. 224 x 224 images (227 x 227 with 'caffe') give 55 x 55 maps.
+    Other arguments, result and errors as of alexnet_v2. 224 x 224 images ('caffe': 227 x 227) give 55 x 55 maps.
 
     Args:
-      variant: whose AlexNet, where the sources disagree: 'paper' (with Caffe's initial biases of 0.1, and dropout
-        rescaled in training; AlexNet has arguments for the paper's own), 'source' (the original program) or 'caffe'.
+      variant: whose AlexNet, where the sources disagree: 'paper', 'source' (the original program) or 'caffe'. 'paper'
+        has Caffe's initial biases of 0.1 and rescales dropout in training; AlexNet has arguments for the paper's own.
       devices: two names, as ('/GPU:0', '/GPU:1'): the paper's two towers, each with its variables on its
-        device. A Saver's checkpoint of it is that of one device.
+        device. A Saver's checkpoint of them is that of one device.
     """
-    return _build(variant_table(variant), 'alexnet', inputs, num_classes, is_training, dropout_keep_prob,
-                  spatial_squeeze, scope, global_pool, devices)
+    return _build(variant_table(variant), 'alexnet', inputs, scope=scope, is_training=is_training, devices=devices,
+                  num_classes=num_classes, dropout_keep_prob=dropout_keep_prob, spatial_squeeze=spatial_squeeze,
+                  global_pool=global_pool)
 
 
 alexnet.default_image_size = alexnet_v2.default_image_size = 224
@@ -165,7 +168,7 @@ def variant_table(variant):
 
 
 def has_unscaled_dropout(variant):
-    """Whether the variant's dropout leaves its outputs to be multiplied at test instead of rescaling in training."""
+    """Whether the variant multiplies by dropout_keep_prob at test instead of dividing by it in training."""
     return not all(row.rescale for row in variant_table(variant) if isinstance(row, Dropout))
 
 
@@ -175,22 +178,25 @@ def AlexNet(num_classes=1000, *, variant='paper', devices=None, input_shape=None
     """AlexNet of 2012 as a tf_keras model with a layer a row: conv1, norm1, pool1, … fc8.
 
     Args:
-      num_classes, dropout_keep_prob, spatial_squeeze, global_pool: as in alexnet_v2.
-      variant, devices: as in alexnet. On two devices each layer has two outputs. Save its checkpoint
-        (nets.checkpoints), which is that of one device, not the model.
-      input_shape: (height, width, 3), default the variant's (224, 224, 3) or (227, 227, 3); None within: a free
-        size, with spatial_squeeze=False or global_pool=True. At a fixed size the fully connected layers are
+      num_classes, dropout_keep_prob, spatial_squeeze, global_pool: as of alexnet_v2.
+      variant: as of alexnet.
+      devices: as of alexnet; each layer then has two outputs. Keras cannot save such a model. Save its checkpoint
+        (nets.slim_checkpoints), which is that of one device.
+      input_shape: (height, width, 3), default the variant's (224, 224, 3) or (227, 227, 3). None as height or width:
+        any size, with spatial_squeeze=False or global_pool=True. At a fixed size the fully connected layers are
         matrix products.
-      dropout_rescale: True: kept values are divided by dropout_keep_prob in training; False: all are
-        multiplied by it at test, as the original program did; None: as the variant has it.
+      dropout_rescale: True: kept values are divided by dropout_keep_prob in training. False: all are
+        multiplied by it at test, as in the original program. None: as the variant has it.
       weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights add (0: none). Leave it
         at 0 for an optimizer that decays weights itself.
       initial_values: another variant, whose initial weights and biases to take.
-      hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe), or 1 (the paper); None: as in
+      hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe) or 1 (the paper). None: those of
         the table of initial_values, where 'paper' has Caffe's 0.1.
       dtype: Keras policy of the layers, for example 'mixed_bfloat16'; None: the global policy.
 
     Returns: a model from float images (RGB 0..255 less the mean) to logits.
+
+    Raises: ValueError for an image below the minimum size and for arguments out of range.
     """
     table = rows.with_dropout(variant_table(variant), dropout_rescale)
     table = rows.with_initial_values(table, variant_table(initial_values or variant))
@@ -204,9 +210,9 @@ def AlexNet(num_classes=1000, *, variant='paper', devices=None, input_shape=None
 
 def AlexNetV2(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
               global_pool=False, weight_decay=0.0, hidden_bias=0.1, dtype=None, name='alexnet_v2'):
-    """Slim's alexnet_v2 as a tf_keras model, initial values as under slim's arg scope.
+    """Slim's alexnet_v2 as a tf_keras model, with the initial values that slim's arg scope gives.
 
-    Arguments and result as AlexNet; hidden_bias holds for all layers but fc8.
+    Arguments and result as of AlexNet; hidden_bias is that of every layer but fc8.
     """
     return from_table(rows.with_bias(ALEXNET_V2, hidden_bias), num_classes, input_shape=input_shape, dtype=dtype,
                       dropout_keep_prob=dropout_keep_prob, spatial_squeeze=spatial_squeeze, global_pool=global_pool,
@@ -215,21 +221,17 @@ def AlexNetV2(num_classes=1000, *, input_shape=(224, 224, 3), dropout_keep_prob=
 
 def from_table(table, num_classes, *, input_shape=(224, 224, 3), dropout_keep_prob=0.5, spatial_squeeze=True,
                global_pool=False, devices=None, scope=None, dtype=None, name=None):
-    """The tf_keras model of a table of rows, of one's own or a changed one; arguments as AlexNet.
+    """The tf_keras model of any table, such as a changed ALEXNET; other arguments as of AlexNet.
 
     Args:
       table: rows, the last two a Dropout and the classifier, as in ALEXNET.
-      scope: an arg scope, as of alexnet_arg_scope(); None: that.
+      scope: an arg scope; None: alexnet_arg_scope(0).
     """
     images = tf_keras.Input(input_shape, name='images')
-    table = rows.resolve(table, num_classes, global_pool)
-    _check_size(table, images.shape, spatial_squeeze)
-    if devices:
-        towers.check(table, devices)
+    table = _resolved(table, images, devices, num_classes=num_classes, dropout_keep_prob=dropout_keep_prob,
+                      spatial_squeeze=spatial_squeeze, global_pool=global_pool)
     with scopes.arg_scope(scope or alexnet_arg_scope(0.0)):
-        logits, _ = keras_layers.build(
-            table, images, prefix='', keep_prob=dropout_keep_prob, is_training=True, dtype=dtype, devices=devices,
-            spatial_squeeze=spatial_squeeze, defaults=scopes.current_defaults())
+        logits, _ = keras_layers.build(table, images, dtype=dtype, devices=devices)
     return tf_keras.Model(images, logits, name=name)
 
 
@@ -241,66 +243,45 @@ def _decay(weight_decay):
     return tf_keras.regularizers.L2(weight_decay / 2)  # Keras' L2(l) is l * sum(w^2), without the half
 
 
-def _build(table, name, inputs, num_classes, is_training, keep_prob, spatial_squeeze, scope, global_pool,
-           devices=None):
-    table = rows.resolve(table, num_classes, global_pool)
-    if devices:
-        towers.check(table, devices)
-    if not tf.as_dtype(inputs.dtype).is_floating:
-        raise ValueError(f'images are of type {tf.as_dtype(inputs.dtype).name}; they must be floating point: '
-                         'tf.cast(images, tf.float32), less the mean.')
-    symbolic = tf.is_tensor(inputs) and tf_keras.backend.is_keras_tensor(inputs)  # the latter raises for NumPy
-    # A TF1 placeholder of unknown size is squeezed when the graph runs, as in slim.
-    _check_size(table, tf.TensorShape(inputs.shape), spatial_squeeze, unknown_size_allowed=not symbolic)
-    defaults = scopes.current_defaults()
-    if symbolic:
-        prefix = f'{scope or name}/'
-        net, points = keras_layers.build(
-            table, inputs, prefix=prefix, keep_prob=keep_prob, is_training=is_training,
-            spatial_squeeze=spatial_squeeze, defaults=defaults, devices=devices)
-        return net, {key if key == 'global_pool' else prefix + key: value for key, value in points.items()}
+def _build(table, name, inputs, *, scope, is_training, devices=None, **choices):
+    """A table as a function of slim's. choices: of rows.resolve."""
+    table = _resolved(table, inputs, devices, **choices)
+    if _is_symbolic(inputs):
+        return keras_layers.build(table, inputs, prefix=f'{scope or name}/', is_training=is_training, devices=devices)
     if tf.executing_eagerly() or isinstance(tf.compat.v1.get_default_graph(), tf.__internal__.FuncGraph):
         model = {'alexnet': 'AlexNet', 'alexnet_v2': 'AlexNetV2'}[name]
         raise ValueError(f'{name}() makes variables by name, which needs a tf.Graph or tf_keras.Input '
-                         f'tensors; in eager code and tf.function call a model: '
-                         f'nets.alexnet.{model}(num_classes={num_classes}).')
-    return graph.build(table, inputs, scope=scope, default_scope=name, is_training=is_training,
-                       keep_prob=keep_prob, spatial_squeeze=spatial_squeeze, defaults=defaults, devices=devices)
+                         'tensors; in eager code and tf.function call a model: '
+                         f'nets.alexnet.{model}(num_classes={choices["num_classes"]}).')
+    return graph.build(table, inputs, scope=scope, default_scope=name, is_training=is_training, devices=devices)
 
 
-def _check_size(table, shape, spatial_squeeze, unknown_size_allowed=False):
+def _resolved(table, images, devices, **choices):
+    """The resolved table of a network for these images. Raises ValueError where they do not go together."""
+    table = rows.resolve(table, **choices)
+    if devices:
+        towers.check(table, devices)
+    if not tf.as_dtype(images.dtype).is_floating:
+        raise ValueError(f'images are of type {tf.as_dtype(images.dtype).name}; they must be floating point: '
+                         'tf.cast(images, tf.float32), less the mean.')
+    shape = tf.TensorShape(images.shape)
     if shape.rank != 4 or shape[3] is None:
         raise ValueError(f'images have shape {shape}; they must be [batch, height, width, channels] with '
                          'the number of channels known.')
     *_, last = rows.walk(table, shape[1], shape[2], shape[3])
-    allowed = (1, None) if unknown_size_allowed else (1,)
-    if spatial_squeeze and last.row.name == 'fc8' and not set(last.shape[:2]) <= set(allowed):
+    # A TF1 placeholder of unknown size is squeezed when the graph runs, as in slim.
+    allowed = {1} if _is_symbolic(images) else {1, None}
+    if isinstance(last.row, Conv) and last.row.squeeze and not set(last.shape[:2]) <= allowed:
         raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of '
                          'logits, which cannot be squeezed; pass spatial_squeeze=False or '
                          f'global_pool=True, or resize to {max(224, rows.minimum_size(table))} pixels.')
+    return table
 
 
-def _print_exchange():
-    for variant, table in VARIANTS.items():
-        size = IMAGE_SIZES[variant]
-        crossing = towers.exchanged(rows.resolve(table, 1000), size, size)
-        print(f'{variant} on two devices, bytes an image that cross each way: '
-              + ', '.join(f'{layer} {count:,}' for layer, count in crossing.items()))
-
-
-def _print_table(name, table, size=224):
-    walked = list(rows.walk(rows.resolve(table, 1000), size, size))
-    print(f'{name}: {size}x{size}x3 images, 1000 classes\n'
-          f'{"layer":<9} {"output":>11} {"parameters":>11} {"multiply-adds":>14}  source')
-    for row in walked:
-        print(f'{row.row.name:<9} {"x".join(map(str, row.shape)):>11} {row.parameters:>11,} '
-              f'{row.multiply_adds:>14,}  {row.row.source}')
-    print(f'{"total":<9} {"":>11} {sum(row.parameters for row in walked):>11,} '
-          f'{sum(row.multiply_adds for row in walked):>14,}\n')
+def _is_symbolic(images):
+    return tf.is_tensor(images) and tf_keras.backend.is_keras_tensor(images)  # the latter raises for NumPy
 
 
 if __name__ == '__main__':
-    for chosen, rows_of_it in VARIANTS.items():
-        _print_table(f'alexnet, variant {chosen}', rows_of_it, IMAGE_SIZES[chosen])
-    _print_table('alexnet_v2', ALEXNET_V2)
-    _print_exchange()
+    from nets import printing
+    printing.print_all()

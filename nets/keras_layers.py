@@ -1,37 +1,17 @@
 """From a table to Keras: one layer a row, named as the row."""
-import dataclasses
-
 import tensorflow as tf
 import tf_keras
 
-from nets import ops, rows, towers
+from nets import ops, rows, scopes, towers
 
 _register = tf_keras.utils.register_keras_serializable('nets')
 
 
-def weights_initializer(row, defaults):
-    """A Keras initializer (valid for get_variable as well) for a rows.Conv's weights."""
-    init = row.init
-    if init is None:
-        if defaults.weights_initializer is not None:
-            return defaults.weights_initializer
-        init = rows.GLOROT
-    if init.kind == 'glorot_uniform':
-        return tf_keras.initializers.GlorotUniform()
-    if init.kind == 'normal':
-        return tf_keras.initializers.RandomNormal(0.0, init.stddev)
-    # Keras rescales a truncated normal nowhere: stddev is that of the normal before it is cut at 2.
-    return tf_keras.initializers.TruncatedNormal(0.0, init.stddev)
-
-
 @_register
 class Convolution(tf_keras.layers.Layer):
-    """A row of kind Conv. Variables `weights` [height, width, in / groups, out] and `biases` [out].
+    """A Conv row; arguments as there. Variables: `weights` [height, width, in / groups, out] and `biases` [out]."""
 
-    Arguments as in `rows.Conv`; squeeze drops the two spatial axes of a 1 x 1 map from the output.
-    """
-
-    def __init__(self, filters, kernel, stride=1, padding='SAME', groups=1, activation=None, squeeze=False,
+    def __init__(self, filters, kernel, stride=1, *, padding='SAME', groups=1, activation=None, squeeze=False,
                  weights_initializer='glorot_uniform', biases_initializer='zeros',
                  weights_regularizer=None, biases_regularizer=None, **kwargs):
         super().__init__(**kwargs)
@@ -69,7 +49,7 @@ class Convolution(tf_keras.layers.Layer):
 
 
 class _Row(tf_keras.layers.Layer):
-    """A layer without variables whose arguments are the fields of a row of `kind`."""
+    """A layer without variables; its arguments are the fields of `kind`, a class of rows."""
     kind = None
 
     def __init__(self, *, name=None, trainable=True, dtype=None, **fields):
@@ -80,19 +60,18 @@ class _Row(tf_keras.layers.Layer):
         return ops.apply(self.row, inputs)
 
     def get_config(self):
-        fields = dataclasses.asdict(self.row)
-        return super().get_config() | {key: fields[key] for key in fields if key not in ('name', 'source')}
+        return super().get_config() | _fields(self.row)
 
 
 @_register
 class LocalResponseNormalization(_Row):
-    """A row of kind LRN; arguments as there."""
+    """An LRN row; arguments as there."""
     kind = rows.LRN
 
 
 @_register
 class SpatialNormalization(_Row):
-    """A row of kind SpatialNorm; arguments as there."""
+    """A SpatialNorm row; arguments as there."""
     kind = rows.SpatialNorm
 
 
@@ -105,73 +84,59 @@ class Dropout(tf_keras.layers.Layer):
 
     def __init__(self, keep_prob=0.5, number=1, rescale=True, **kwargs):
         super().__init__(**kwargs)
-        ops.check_keep_prob(keep_prob)  # here, since a model may not train before long
+        ops.check_keep_prob(keep_prob)  # now, since the first training step may be long after
         self.keep_prob, self.number, self.rescale = keep_prob, number, rescale
 
     def call(self, inputs, training=None):
-        return when(training, lambda training: ops.dropout(
+        return ops.when(training, lambda training: ops.dropout(
             inputs, self.keep_prob, training=training, number=self.number, rescale=self.rescale))
 
     def get_config(self):
         return super().get_config() | {'keep_prob': self.keep_prob, 'number': self.number, 'rescale': self.rescale}
 
 
-def when(training, apply):
-    """apply(training: bool), chosen when the step runs where training is a tensor."""
-    if tf.is_tensor(training):
-        return tf.cond(tf.cast(training, tf.bool), lambda: apply(True), lambda: apply(False))
-    return apply(bool(training))
-
-
 @_register
 class TwoTowers(tf_keras.layers.Layer):
-    """A row cut over two devices: from two tensors to two tensors, a tower each (`towers.apply`).
+    """A row cut over two devices (`towers.apply`): from two tensors, or the images, to two tensors, one a tower.
 
     Variables: of a Conv, `part_0/weights`, `part_0/biases` on the first device and `part_1/…` on the second.
 
     Args:
-      row, number: the row and its place in the table. devices: two names.
-      Others as in Convolution and Dropout.
+      row: of a resolved table. devices: two names. settings: of a Conv, `scopes.ConvDefaults.of` the row.
     """
 
-    def __init__(self, row, number, devices, activation=None, keep_prob=1.0, dropout_number=1,
-                 weights_initializer=None, biases_initializer=None, weights_regularizer=None,
-                 biases_regularizer=None, **kwargs):
+    def __init__(self, row, devices, settings=None, **kwargs):
         super().__init__(**kwargs)
-        self.row, self.number, self.devices = row, number, tuple(devices)
-        self.activation, self.keep_prob, self.dropout_number = activation, keep_prob, dropout_number
-        self.initializers = weights_initializer, biases_initializer
-        self.regularizers = weights_regularizer, biases_regularizer
+        self.row, self.devices, self.settings = row, tuple(devices), settings
         self.parts = ((), ())
 
     def build(self, input_shapes):
         if isinstance(self.row, rows.Conv):
-            channels = [shape[-1] for shape in input_shapes]
-            if towers.reads_both(self.row, self.number):
-                channels = [sum(channels)] * 2
+            shapes = input_shapes if isinstance(input_shapes, list) else [input_shapes]
+            channels = sum(shape[-1] for shape in shapes) // self.row.groups
             filters = self.row.filters - self.row.filters // 2, self.row.filters // 2
             # Drawn once for both towers, so that the same seed starts the same network as on one device.
-            shape = [self.row.kernel, self.row.kernel, channels[0], self.row.filters]
-            start = [tf.split(initializer(shape), filters, -1) for initializer, shape in zip(
-                self.initializers, (shape, [self.row.filters]))]
-            self.parts = tuple(map(self._part, range(2), self.devices, *start))
+            weights = self.settings.weights_initializer([self.row.kernel, self.row.kernel, channels, self.row.filters])
+            biases = self.settings.biases_initializer([self.row.filters])
+            self.parts = tuple(map(self._part, range(2), tf.split(weights, filters, -1), tf.split(biases, filters)))
         super().build(input_shapes)
 
-    def _part(self, tower, device, weights, biases):
-        with tf.device(device):
-            return tuple(
-                self.add_weight(f'part_{tower}/{name}', start.shape, regularizer=regularizer,
-                                initializer=lambda shape, dtype=None, start=start: tf.cast(start, dtype))
-                for name, start, regularizer in zip(('weights', 'biases'), (weights, biases), self.regularizers))
+    def _part(self, tower, weights, biases):
+        def variable(name, start, regularizer):
+            return self.add_weight(f'part_{tower}/{name}', start.shape, regularizer=regularizer,
+                                   initializer=lambda shape, dtype=None: tf.cast(start, dtype))
+        with tf.device(self.devices[tower]):
+            return (variable('weights', weights, self.settings.weights_regularizer),
+                    variable('biases', biases, self.settings.biases_regularizer))
 
     def call(self, inputs, training=None):
-        return when(training if isinstance(self.row, rows.Dropout) else False, lambda training: towers.apply(
-            self.row, self.number, inputs, self.devices, self.parts, activation=self.activation,
-            keep_prob=self.keep_prob, training=training, dropout_number=self.dropout_number))
+        activation = self.settings and self.settings.activation_fn
+        return ops.when(training if isinstance(self.row, rows.Dropout) else False, lambda training: towers.apply(
+            self.row, inputs, self.devices, self.parts, activation=activation, training=training))
 
     def get_config(self):
-        raise NotImplementedError('a network on two devices is not saved as a Keras model; save its checkpoint, load '
-                                  'that into a network on one device, and save this.')
+        raise NotImplementedError('a network on two devices cannot be saved as a Keras model. Save its checkpoint, '
+                                  'load that into a network on one device, and save this one.')
 
 
 @_register
@@ -187,46 +152,46 @@ class Join(tf_keras.layers.Layer):
         return tf.squeeze(net, [1, 2]) if self.squeeze else net
 
 
-def build(table, inputs, *, prefix, keep_prob, is_training, spatial_squeeze, defaults, dtype=None, devices=None):
-    """Applies a layer a row to the Keras symbolic tensor `inputs`.
+def build(table, inputs, *, prefix='', is_training=True, dtype=None, devices=None):
+    """Applies a layer a row to the Keras symbolic tensor `inputs`, with the defaults of the arg scope in force.
 
     Args:
-      table: resolved rows. prefix: put before each row's name to make the layer's.
+      table: resolved rows. prefix: put before each row's name in the names of layers and end points.
       is_training: False switches dropout off for good; True leaves it to the call's `training`.
-      defaults: a `scopes.ConvDefaults`. dtype: a Keras dtype or policy name for every layer.
+      dtype: a Keras dtype or policy name for every layer.
       devices: two names: the network is cut over them, a TwoTowers layer a row.
 
-    Returns: (net, end_points), end_points a dictionary from row name to symbolic tensor.
+    Returns: (net, end_points), end_points a dictionary from prefix and row name to symbolic tensor.
     """
+    defaults = scopes.current_defaults()
+    net = whole = inputs
     end_points = {}
-    net, dropouts = [inputs, inputs] if devices else inputs, 0
-    for number, row in enumerate(table):
-        common = {'name': prefix + row.name, 'dtype': dtype}
+    for row in table:
+        name = prefix + row.name
+        layer = _layer(row, devices, defaults, name=name, dtype=dtype)
         is_dropout = isinstance(row, rows.Dropout)
-        dropouts += is_dropout
-        if devices:
-            layer = TwoTowers(row, number, devices, keep_prob=keep_prob, dropout_number=dropouts,
-                              **_convolution(row, defaults), **common)
-        elif is_dropout:
-            layer = Dropout(keep_prob, dropouts, row.rescale, **common)
-        else:
-            layer = _layer(row, spatial_squeeze, defaults, common)
-        net = layer(net, training=False) if is_dropout and not is_training else layer(net)
+        net = whole = layer(net, training=False) if is_dropout and not is_training else layer(net)
         if not is_dropout:
-            squeeze = spatial_squeeze and row.name == 'fc8'
-            end_points[row.name] = Join(devices[0], squeeze, name=f'{prefix}{row.name}/joined', dtype=dtype)(
-                net) if devices else net
-    return end_points[table[-1].name] if devices else net, end_points
+            if devices:
+                squeeze = isinstance(row, rows.Conv) and row.squeeze
+                whole = Join(devices[0], squeeze, name=f'{name}/joined', dtype=dtype)(net)
+            end_points[row.name if isinstance(row, rows.GlobalPool) else name] = whole
+    return whole, end_points
 
 
-def _layer(row, spatial_squeeze, defaults, common):
+def _layer(row, devices, defaults, **common):
     if isinstance(row, rows.Conv):
-        return Convolution(row.filters, row.kernel, row.stride, row.padding, row.groups,
-                           squeeze=spatial_squeeze and row.name == 'fc8', **_convolution(row, defaults), **common)
+        settings = defaults.of(row)
+        common['trainable'] = settings.trainable
+        return TwoTowers(row, devices, settings, **common) if devices else _convolution(row, settings, **common)
+    if devices:
+        return TwoTowers(row, devices, **common)
     if isinstance(row, rows.LRN):
         return LocalResponseNormalization(**_fields(row), **common)
     if isinstance(row, rows.SpatialNorm):
         return SpatialNormalization(**_fields(row), **common)
+    if isinstance(row, rows.Dropout):
+        return Dropout(row.keep_prob, row.number, row.rescale, **common)
     if isinstance(row, rows.MaxPool):
         return tf_keras.layers.MaxPool2D(row.size, row.stride, 'valid', **common)
     if isinstance(row, rows.Activation):
@@ -238,15 +203,9 @@ def _fields(row):
     return {key: value for key, value in vars(row).items() if key not in ('name', 'source')}
 
 
-def _convolution(row, defaults):
-    """The arguments of a Conv's layer that the arg scope has a say in."""
-    if not isinstance(row, rows.Conv):
-        return {}
-    bias = row.bias if row.bias is not None else defaults.biases_initializer
-    return {
-        'activation': defaults.activation_fn if row.relu else None,
-        'weights_initializer': weights_initializer(row, defaults),
-        'biases_initializer': bias if callable(bias) else tf_keras.initializers.Constant(bias or 0.0),
-        'weights_regularizer': defaults.weights_regularizer,
-        'biases_regularizer': defaults.biases_regularizer,
-        'trainable': defaults.trainable}
+def _convolution(row, settings, **common):
+    return Convolution(
+        row.filters, row.kernel, row.stride, padding=row.padding, groups=row.groups, squeeze=row.squeeze,
+        activation=settings.activation_fn,
+        weights_initializer=settings.weights_initializer, biases_initializer=settings.biases_initializer,
+        weights_regularizer=settings.weights_regularizer, biases_regularizer=settings.biases_regularizer, **common)

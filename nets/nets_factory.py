@@ -10,17 +10,17 @@ models_map = {'alexnet': alexnet.AlexNet, 'alexnet_v2': alexnet.AlexNetV2}
 
 
 def check_name(name):
-    """Raises ValueError, listing the known networks, unless `name` is one."""
+    """Raises ValueError, with a list of the known networks, unless `name` is one of them."""
     if name not in networks_map:
         raise ValueError(f'unknown network {name!r}; known are {", ".join(sorted(networks_map))}.')
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
-    """A function from images to (logits, end_points), its arg scope included.
+    """A function from images to (logits, end_points), which sets the network's arg scope itself.
 
     Args:
-      name: a key of networks_map. num_classes, is_training: as in the network's function.
-      weight_decay: as in the network's arg scope.
+      name: a key of networks_map. num_classes, is_training: as of the network's function.
+      weight_decay: as of the network's arg scope.
 
     Returns: network_fn(images, **kwargs), with the attribute default_image_size (pixels).
 

@@ -1,4 +1,4 @@
-"""Normalisation by a windowed sum of squares: over adjacent maps, and over the pixels around within a map."""
+"""Normalisation by a windowed sum of squares: over adjacent maps, or over the nearby pixels of one map."""
 import contextlib
 import functools
 import threading
@@ -10,10 +10,10 @@ _compiled = threading.local()
 
 @contextlib.contextmanager
 def compiled():
-    """Inside it, normalisation on a CPU is compiled by XLA: three times faster, the same numbers to rounding.
+    """Inside it, XLA compiles normalisation on a CPU: three times faster, the same numbers but for rounding.
 
-    Not for what is exported: TensorFlow Serving refuses functions that must be compiled. And not for many batch
-    sizes: each is compiled (a second) when it is met first. Training and evaluation use it.
+    Training and evaluation use it. It does not suit a model for export, since TensorFlow Serving refuses functions that
+    must be compiled, nor many batch sizes, each of which takes a second to compile when it first comes.
     """
     outer = getattr(_compiled, 'on', False)
     _compiled.on = True
@@ -26,15 +26,16 @@ def compiled():
 def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1):
     """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
 
-    The numbers of `tf.nn.local_response_normalization`, which has no bfloat16 kernel, a slow gradient on the CPU,
-    and on a GPU aborts on an empty batch. On a CPU the windowed sums are products with a channels x channels
-    band matrix, or inside `compiled` plain sums in a fused loop. With a GPU it is TensorFlow's own op, in float32.
+    The numbers are those of `tf.nn.local_response_normalization`. That op has no bfloat16 kernel, its gradient is
+    slow on a CPU, and on a GPU an empty batch ends the process. So with a GPU it is called in float32, and never for
+    an empty batch. On a CPU the windowed sums are products with a channels x channels band matrix, or, inside
+    `compiled`, plain sums in a fused loop.
 
     Args:
-      x: [..., channels], float32 or bfloat16. groups: parts of the channels normalised each for itself.
+      x: [..., channels], float32 or bfloat16. groups: equal parts of the channels, each normalised on its own.
     """
     if tf.config.get_visible_devices('GPU'):
-        return _stock(x, depth_radius, bias, alpha, beta, groups)
+        return _stock(x, groups, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta)
     if getattr(_compiled, 'on', False) and beta == 0.75:
         y = _fused(depth_radius, bias, alpha, groups)(x)
         y.set_shape(x.shape)
@@ -50,11 +51,11 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
     return _normalise(x, window_sum, bias, alpha, beta)
 
 
-def _stock(x, depth_radius, bias, alpha, beta, groups):
-    """TensorFlow's op, which takes float32 of four dimensions."""
+def _stock(x, groups, **settings):
+    """TensorFlow's own op, which takes float32 of four dimensions."""
     def apply(x):
         maps = tf.reshape(tf.cast(x, tf.float32), [-1, 1, groups, x.shape[-1] // groups])
-        normalised = tf.nn.local_response_normalization(maps, depth_radius, bias, alpha, beta)
+        normalised = tf.nn.local_response_normalization(maps, **settings)
         return tf.reshape(tf.cast(normalised, x.dtype), tf.shape(x))
     y = tf.cond(tf.size(x) > 0, lambda: apply(x), lambda: tf.identity(x))
     y.set_shape(x.shape)
@@ -63,9 +64,9 @@ def _stock(x, depth_radius, bias, alpha, beta, groups):
 
 @functools.cache
 def _fused(depth_radius, bias, alpha, groups):
-    """x -> x * s ** -3/4, forwards and backwards each compiled to loops that read and write every value once or twice.
+    """x -> x * s ** (-3/4), compiled to loops that read and write every value only once or twice.
 
-    Computed in float32 whatever x is. Backwards, s is computed again: reading it would cost as much.
+    Computed in float32, whatever the type of x. The gradient computes s again, since reading it would cost as much.
     """
     def window_sum(values):
         channels = values.shape[-1] // groups
@@ -97,9 +98,9 @@ def _fused(depth_radius, bias, alpha, groups):
 
 
 def _inverse_fourth_root(s):
-    """s ** -1/4 of positive float32 numbers, within 3e-7: a guess from the exponent's bits, four Newton steps.
+    """s ** (-1/4) of positive float32 numbers, within 3e-7: a guess from the exponent's bits, then four Newton steps.
 
-    XLA fuses these products into every loop that needs them; a square root it would write to memory and read back.
+    XLA fuses these products into every loop that needs them. A square root it would write to memory and read back.
     """
     bits = tf.bitwise.right_shift(tf.bitcast(s, tf.int32), tf.constant(2, tf.int32))
     z = tf.bitcast(tf.constant(0x4f58cae5, tf.int32) - bits, tf.float32)  # (5/4) * (127 - 0.045) * 2^23
@@ -109,10 +110,10 @@ def _inverse_fourth_root(s):
 
 
 def spatial_normalization(x, *, size, bias, alpha, beta):
-    """x * (bias + alpha * S) ** -beta, S the sum of squares over size x size pixels of the same map.
+    """x * (bias + alpha * S) ** -beta, S the sum of squares over the size x size pixels around, in the same map.
 
     Args:
-      x: [batch, height, width, channels]. size: odd; beyond the border there is nothing to add.
+      x: [batch, height, width, channels]. size: odd. Pixels beyond the border count as 0.
     """
     def window_sum(values):
         for axis in (1, 2):
@@ -127,11 +128,11 @@ def spatial_normalization(x, *, size, bias, alpha, beta):
 
 
 def _normalise(x, window_sum, bias, alpha, beta):
-    """x * (bias + alpha * window_sum(x^2)) ** -beta with its gradient; window_sum must be symmetric."""
+    """x * (bias + alpha * window_sum(x^2)) ** -beta with its gradient, for a symmetric window_sum."""
     @tf.custom_gradient
     def normalise(x):
         scale = bias + alpha * window_sum(tf.square(x))
-        if beta == 0.75:  # s^-3/4 from two square roots, several times cheaper than a power
+        if beta == 0.75:  # scale ** (-3/4) from two square roots is several times cheaper than a power
             root = tf.math.rsqrt(scale)
             power = root * tf.sqrt(root)
         else:

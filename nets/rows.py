@@ -1,10 +1,11 @@
-"""The rows of which a network's table is made, and what can be read from a table without TensorFlow.
+"""The rows that make up a network's table, and what a table says without TensorFlow.
 
-A table is a tuple of frozen rows, one a layer. `nets/graph.py` turns it into a TF1-style graph,
-`nets/keras_layers.py` into a Keras model; `walk` gives every row's output size, parameters and
-multiply-adds.
+A table is a tuple of frozen rows, one a layer. `resolve` fills in what the caller of a network chooses.
+`nets/graph.py` turns the result into a TF1-style graph, `nets/keras_layers.py` into a Keras model. `walk` gives
+every row's output size, parameters and multiply-adds.
 """
 import dataclasses
+import itertools
 import math
 
 
@@ -20,12 +21,13 @@ GLOROT = Init('glorot_uniform')
 
 @dataclasses.dataclass(frozen=True)
 class Conv:
-    """A convolution with bias and, if relu, the activation. Fully connected layers are convolutions
-    whose kernel covers the whole map.
+    """A convolution with bias and, if relu, the activation.
 
-    filters: output channels; None: the number of classes. padding: 'SAME', 'VALID' or the pixels
-    added (before, after) on both spatial axes. init, bias: initial weights and biases; None: what
-    the arg scope says, as in slim (else Glorot uniform and 0).
+    A fully connected layer is a convolution whose kernel covers the whole map.
+
+    filters: output channels; None: the number of classes. padding: 'SAME', 'VALID' or the pixels added
+    (before, after) on both spatial axes. init, bias: initial weights and biases; None: those of the arg scope, as in
+    slim (else Glorot uniform and 0). squeeze: drop both spatial axes of the 1 x 1 output, as the classifier does.
     """
     name: str
     filters: int | None
@@ -36,6 +38,7 @@ class Conv:
     relu: bool = True
     init: Init | None = None
     bias: float | None = None
+    squeeze: bool = False
     source: str = ''
 
 
@@ -43,7 +46,7 @@ class Conv:
 class LRN:
     """x / (bias + alpha * sum of x^2 over 2 * depth_radius + 1 adjacent maps) ** beta.
 
-    groups: maps are adjacent within one of so many equal parts of them (2: within a tower).
+    groups: equal parts of the maps, each normalised on its own (2: each tower).
     """
     name: str
     depth_radius: int = 2
@@ -67,7 +70,7 @@ class SpatialNorm:
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """A non-linearity that does not follow its convolution at once. kind: 'relu' or 'tanh'."""
+    """A non-linearity in a row of its own. kind: 'relu' or 'tanh'."""
     name: str
     kind: str = 'relu'
     source: str = ''
@@ -84,12 +87,16 @@ class MaxPool:
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-    """Dropout; the share that is kept is an argument of the network.
+    """Dropout, active in training.
 
-    rescale: divide kept values by that share in training; False: multiply all by it at test instead.
+    rescale: divide what is kept by keep_prob in training; False: multiply all values by it at test instead.
+    keep_prob: share of values kept, in (0, 1]; None: the network's dropout_keep_prob. number: of this row among
+    the network's dropout rows, from 1; `resolve` counts.
     """
     name: str
     rescale: bool = True
+    keep_prob: float | None = None
+    number: int | None = None
     source: str = ''
 
 
@@ -100,28 +107,35 @@ class GlobalPool:
     source: str = ''
 
 
-def resolve(table, num_classes, global_pool=False):
-    """The table of one network: the classes filled in, global_pool placed.
+def resolve(table, num_classes, *, global_pool=False, dropout_keep_prob=0.5, spatial_squeeze=True):
+    """The table of one network, with everything filled in that its caller chooses.
 
     Args:
-      table: rows, the last two being a Dropout and the classifier (a Conv with filters=None).
+      table: rows, the last two a Dropout and the classifier (a Conv with filters=None), whatever its name.
       num_classes: classes of the classifier; None or 0 leaves out the last two rows.
       global_pool: put a GlobalPool before them.
+      dropout_keep_prob: of the Dropout rows that have no keep_prob of their own.
+      spatial_squeeze: squeeze the classifier's output.
+
+    Raises: ValueError for a num_classes that is no whole number from 0 up.
     """
     if num_classes is not None and (isinstance(num_classes, bool) or int(num_classes) != num_classes
                                     or num_classes < 0):
         raise ValueError(f'num_classes is {num_classes!r}; it must be a whole number ≥ 0, or None '
                          'for the network without its classifier.')
-    rows = table[:-2]
+    *hidden, dropout, classifier = table
     if global_pool:
-        rows += (GlobalPool(source='slim'),)
+        hidden.append(GlobalPool(source='slim'))
     if num_classes:
-        rows += (table[-2], dataclasses.replace(table[-1], filters=int(num_classes)))
-    return rows
+        hidden += dropout, dataclasses.replace(classifier, filters=int(num_classes), squeeze=spatial_squeeze)
+    numbers = itertools.count(1)
+    return tuple(dataclasses.replace(row, number=next(numbers),
+                                     keep_prob=dropout_keep_prob if row.keep_prob is None else row.keep_prob)
+                 if isinstance(row, Dropout) else row for row in hidden)
 
 
 def changed(table, **changes):
-    """The table with some rows changed: name={field: value}, or name=(rows, to, stand, there)."""
+    """The table with some rows changed: name={field: value}, or name=(the, rows, instead)."""
     unknown = set(changes) - {row.name for row in table}
     if unknown:
         raise ValueError(f'the table has no row {", ".join(sorted(unknown))}.')
@@ -133,20 +147,20 @@ def changed(table, **changes):
 
 
 def with_initial_values(table, other):
-    """The table with the initial weights and biases of another, row by row."""
+    """The table with the initial weights and biases of another's rows of the same names."""
     start = {row.name: {'init': row.init, 'bias': row.bias} for row in other if isinstance(row, Conv)}
     return changed(table, **{row.name: start[row.name] for row in table if isinstance(row, Conv)})
 
 
 def with_dropout(table, rescale):
-    """The table with the form of dropout that Dropout.rescale means (None: as it is)."""
+    """The table with Dropout.rescale set in every Dropout row (None: as it is)."""
     if rescale is None:
         return table
     return changed(table, **{row.name: {'rescale': rescale} for row in table if isinstance(row, Dropout)})
 
 
 def with_bias(table, bias):
-    """The table with another initial bias in every row that has one other than 0 (None: the arg scope's)."""
+    """The table with `bias` in every Conv whose initial bias is not 0. A bias of None means the arg scope's."""
     return tuple(dataclasses.replace(row, bias=bias)
                  if isinstance(row, Conv) and row.bias != 0 else row for row in table)
 
@@ -165,7 +179,7 @@ def window(row, size):
 
 @dataclasses.dataclass(frozen=True)
 class Walked:
-    """A row at a given input size: its output (height, width, channels) and what it costs an image."""
+    """A row at a given image size: its output (height, width, channels), its parameters, its cost per image."""
     row: object
     shape: tuple
     parameters: int
@@ -173,9 +187,9 @@ class Walked:
 
 
 def walk(table, height, width, channels=3):
-    """Yields a Walked a row. Height and width may be None (then multiply_adds is 0).
+    """Yields a Walked for each row of a resolved table. Height and width may be None; multiply_adds is then 0.
 
-    Raises ValueError, with the network's minimum, when the input is too small for a row.
+    Raises: ValueError, with the network's minimum, for an image that is too small for a row.
     """
     for row in table:
         parameters = multiply_adds = 0
@@ -195,14 +209,10 @@ def walk(table, height, width, channels=3):
 
 
 def minimum_size(table):
-    """The smallest height (and width) in pixels that gives every row at least one output."""
+    """The smallest height (and width), in pixels, at which every row has an output."""
     def fits(size):
-        for row in table:
-            if isinstance(row, GlobalPool):
-                return True
-            if isinstance(row, (Conv, MaxPool)):
+        for row in itertools.takewhile(lambda row: not isinstance(row, GlobalPool), table):
+            if isinstance(row, (Conv, MaxPool)) and size > 0:
                 size = window(row, size)
-                if size < 1:
-                    return False
-        return True
+        return size > 0
     return next(size for size in range(1, 1024) if fits(size))

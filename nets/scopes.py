@@ -1,7 +1,7 @@
 """Arg scopes: defaults for a network's layers, set with a `with` statement as in slim.
 
-`nets.arg_scope(scope)` needs nothing but this package; `tf_slim.arg_scope(scope)` takes effect as
-well when tf_slim is loaded, and so do settings for `tf_slim.conv2d` that a caller makes there.
+`nets.arg_scope(scope)` needs only this package. When tf_slim is loaded, `tf_slim.arg_scope(scope)` takes effect too,
+and so do a caller's own settings for `tf_slim.conv2d`.
 """
 import contextlib
 import dataclasses
@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 _KEY = 'nets.conv2d'
 _stack = threading.local()
@@ -17,7 +18,7 @@ _stack = threading.local()
 
 @dataclasses.dataclass(frozen=True)
 class ConvDefaults:
-    """What a row that says nothing else gets. Names and meanings are those of slim's conv2d."""
+    """What the arg scope says about every convolution. Names and meanings are those of slim's conv2d."""
     activation_fn: Any = tf.nn.relu
     weights_initializer: Any = None
     weights_regularizer: Any = None
@@ -25,18 +26,41 @@ class ConvDefaults:
     biases_regularizer: Any = None
     trainable: bool = True
 
+    def of(self, row):
+        """The same settings for one Conv row: what the row itself says takes precedence, and nothing stays open."""
+        bias = self.biases_initializer if row.bias is None else row.bias
+        return dataclasses.replace(
+            self, activation_fn=self.activation_fn if row.relu else None,
+            weights_initializer=_weights_initializer(row.init) or self.weights_initializer or _GLOROT(),
+            biases_initializer=bias if callable(bias) else tf_keras.initializers.Constant(bias or 0.0))
 
-# Settings of slim.conv2d that leave a network of this package as it is when they have this value.
+
+_GLOROT = tf_keras.initializers.GlorotUniform
+
+
+def _weights_initializer(init):
+    """The Keras initializer of a rows.Init (None: none), valid for get_variable as well."""
+    if init is None:
+        return None
+    if init.kind == 'glorot_uniform':
+        return _GLOROT()
+    if init.kind == 'normal':
+        return tf_keras.initializers.RandomNormal(0.0, init.stddev)
+    # Keras does not rescale a truncated normal: stddev is that of the normal before it is cut at 2 deviations.
+    return tf_keras.initializers.TruncatedNormal(0.0, init.stddev)
+
+
+# Settings of slim.conv2d that change nothing in these networks when they have this value.
 _WITHOUT_EFFECT = {'padding': 'SAME', 'data_format': (None, 'NHWC'), 'normalizer_fn': None,
                    'normalizer_params': None, 'rate': 1, 'reuse': None, 'variables_collections': None}
 
 
 @contextlib.contextmanager
 def arg_scope(scope):
-    """Makes `scope`, the result of an `…_arg_scope()` function, the default inside the `with` block."""
+    """Inside the `with` block, `scope` (from an `…_arg_scope()` function) sets the defaults of layers."""
     if not isinstance(scope, dict):
-        raise ValueError(f'nets.arg_scope got {type(scope).__name__}; it takes what '
-                         'alexnet_v2_arg_scope() or alexnet_arg_scope() returned. For lists of layers '
+        raise ValueError(f'nets.arg_scope got a {type(scope).__name__}; it takes what '
+                         'alexnet_v2_arg_scope() or alexnet_arg_scope() returned. For a list of layers '
                          'use tf_slim.arg_scope.')
     scopes = _own_scopes()
     scopes.append(scope)
@@ -47,10 +71,10 @@ def arg_scope(scope):
 
 
 def conv_scope(**defaults):
-    """The scope dictionary for ConvDefaults' fields, valid for `nets.arg_scope` and `tf_slim.arg_scope`."""
+    """A scope with these fields of ConvDefaults, for `nets.arg_scope` and `tf_slim.arg_scope`."""
     scope = {_KEY: defaults}
     layers = sys.modules.get('tf_slim.layers')
-    if layers is not None:  # so that slim layers which the caller adds to the network get them too
+    if layers is not None:  # slim layers that the caller adds to the network get the same settings
         scope[layers.conv2d._key_op] = dict(defaults, padding='SAME')
         scope[layers.fully_connected._key_op] = dict(defaults)
         scope[layers.max_pool2d._key_op] = {'padding': 'VALID'}
@@ -58,9 +82,9 @@ def conv_scope(**defaults):
 
 
 def current_defaults():
-    """The ConvDefaults in force here; `nets.arg_scope` goes before `tf_slim.arg_scope`.
+    """The ConvDefaults in force here; `nets.arg_scope` takes precedence over `tf_slim.arg_scope`.
 
-    Raises ValueError for a setting of tf_slim.conv2d which the networks cannot follow.
+    Raises: ValueError for a setting of tf_slim.conv2d that the networks cannot follow.
     """
     settings = {}
     slim_scopes = sys.modules.get('tf_slim.ops.arg_scope')
@@ -72,13 +96,12 @@ def current_defaults():
         settings |= _own_scopes()[-1].get(_KEY, {})
     fields = {field.name for field in dataclasses.fields(ConvDefaults)}
     for key, value in settings.items():
-        # outputs_collections: slim's own networks override it too.
-        if key in fields or key == 'outputs_collections':
+        if key in fields or key == 'outputs_collections':  # the latter slim's own networks override too
             continue
         allowed = _WITHOUT_EFFECT.get(key, ())
         if value not in (allowed if isinstance(allowed, tuple) else (allowed,)):
             raise ValueError(f'the arg scope sets {key}={value!r} for conv2d, which this network cannot '
-                             f'follow; it takes {", ".join(sorted(fields))}.')
+                             f'follow; it follows {", ".join(sorted(fields))}.')
     return ConvDefaults(**{key: value for key, value in settings.items() if key in fields})
 
 

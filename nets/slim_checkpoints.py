@@ -1,6 +1,6 @@
-"""Weights in slim's TF1 checkpoints, by name (`alexnet_v2/conv1/weights`), for Keras models.
+"""Slim's TF1 checkpoints for Keras models: weights by slim's names, as `alexnet_v2/conv1/weights`.
 
-The same names serve the project's own training checkpoints, so that slim's code can read them.
+The project's own training checkpoints have the same names, so that slim's code can read them.
 """
 import os
 import re
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Parts:
-    """A variable whose last axis is cut into parts on several devices, seen as one."""
+    """One variable whose last axis is cut into parts on several devices."""
 
     def __init__(self, parts):
         self.parts = parts
@@ -17,7 +17,7 @@ class Parts:
         self.shape = tf.TensorShape([*axes, sum(part.shape[-1] for part in parts)])
 
     def assign(self, value):
-        """Gives each part its share of the values."""
+        """Assigns to each part its share of the values."""
         for part, share in zip(self.parts, tf.split(value, [part.shape[-1] for part in self.parts], -1)):
             part.assign(share)
 
@@ -27,7 +27,7 @@ class Parts:
 
 
 def joined(variables):
-    """{name: variable}, those named `…/part_0/…`, `…/part_1/…` as one Parts under the name without that."""
+    """{name: variable}, with `…/part_0/…` and `…/part_1/…` joined as one Parts under the name without `part_…`."""
     found = {}
     for name, variable in variables.items():
         found.setdefault(re.sub(r'/part_\d', '', name), {})[name] = variable
@@ -38,16 +38,16 @@ def joined(variables):
 def named_variables(model):
     """{slim's name: variable} of a model's weights.
 
-    The scope is the model's name, or what a function put before its layers' names (`alexnet_v2/conv1`).
+    The scope is that of the layers' names where they have one (`alexnet_v2/conv1`), else the model's name.
     """
     names = joined({variable.name.split(':')[0]: variable for variable in model.weights})
     return {name if name.count('/') > 1 else f'{model.name}/{name}': variable for name, variable in names.items()}
 
 
 def save(tensors, path):
-    """Writes {name: tensor or variable} as a TF1 checkpoint (`path.index`, `path.data-…`).
+    """Writes {name: tensor or variable} as a TF1 checkpoint (`path.index`, `path.data-…`). Returns path.
 
-    Returns: path. Raises: ValueError when the folder can't be written.
+    Raises: ValueError when the folder can't be written.
     """
     names = sorted(tensors)
     try:
@@ -55,18 +55,18 @@ def save(tensors, path):
         tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=[''] * len(names),
                           tensors=[tf.convert_to_tensor(tensors[name]) for name in names])
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).split('}} ')[-1].split(' [Op:')[0]  # less TensorFlow's names of its own
+        reason = str(error).split('}} ')[-1].split(' [Op:')[0]  # without TensorFlow's internal names
         raise ValueError(f'cannot write the checkpoint {path}: {reason}.') from error
     return path
 
 
 def save_slim_checkpoint(model, path):
-    """Saves a Keras model's weights under slim's names, readable by a TF1 Saver. Returns path."""
+    """Saves a Keras model's weights under slim's names, for a TF1 Saver to read. Returns path."""
     return save(named_variables(model), path)
 
 
 def read(path):
-    """A checkpoint's reader. Raises ValueError when there is none at `path` or it can't be read."""
+    """A reader of the checkpoint at `path`. Raises ValueError when there is none that can be read."""
     try:
         return tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -75,51 +75,60 @@ def read(path):
 
 
 def load_slim_checkpoint(model, path, *, exclude_scopes=(), ignore_missing=False):
-    """Loads weights by slim's names from a checkpoint file or the latest of a folder.
+    """Loads a model's weights by slim's names.
 
     Args:
-      exclude_scopes: prefixes of names to leave as they are.
+      path: a checkpoint, or a folder whose latest checkpoint is taken.
+      exclude_scopes: prefixes of the names of variables to leave as they are.
       ignore_missing: leave variables that the checkpoint lacks as they are, instead of failing.
 
     Returns: (loaded, left): lists of names.
 
-    Raises: ValueError naming what is missing, has another shape, or that nothing was loaded.
+    Raises: ValueError where names are missing, shapes or kinds of number differ, or nothing would be loaded; then no
+      variable has changed. Also for a damaged checkpoint.
     """
     return load(named_variables(model), path, exclude_scopes=exclude_scopes, ignore_missing=ignore_missing)
 
 
 def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
-    """load_slim_checkpoint for {name: variable}. bfloat16 variables get the rounded values."""
+    """As load_slim_checkpoint, for {name: variable}. bfloat16 variables get rounded values."""
     reader = read(path)
-    shapes = reader.get_variable_to_shape_map()
     wanted = {name: variable for name, variable in variables.items()
               if not any(in_scope(name, scope) for scope in exclude_scopes)}
-    missing = sorted(set(wanted) - set(shapes))
-    if missing and not ignore_missing:
-        raise ValueError(f'the checkpoint {path} lacks {", ".join(missing)} (it has, for example, '
-                         f'{", ".join(sorted(shapes)[:4])}); is it of another network? Otherwise exclude '
-                         'their scopes or ignore missing variables.')
-    wrong = [f'{name} {shapes[name]} instead of {wanted[name].shape.as_list()}'
-             for name in sorted(set(wanted) & set(shapes)) if shapes[name] != wanted[name].shape.as_list()]
-    if wrong:
-        raise ValueError(f'shapes in the checkpoint {path} differ: {"; ".join(wrong)}. For other classes '
-                         'exclude the scope of fc8.')
-    loaded = sorted(set(wanted) & set(shapes))
-    types = reader.get_variable_to_dtype_map()
-    other = [f'{name} {types[name].name}' for name in loaded if types[name].is_floating != _is_floating(wanted[name])]
-    if other:  # assigning would round them, or leave out an imaginary part, without a word
-        raise ValueError(f'the checkpoint {path} holds numbers of another kind: {", ".join(other)}.')
-    if not loaded:
-        raise ValueError(f'nothing to load from the checkpoint {path}: no name of the network is in it.')
+    loaded = _loadable(wanted, reader, path, ignore_missing)
     for name in loaded:
         try:
             value = reader.get_tensor(name)
             rounded = getattr(wanted[name], 'dtype', None) == tf.bfloat16
             wanted[name].assign(tf.cast(value, tf.bfloat16) if rounded else value)
         except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:
-            # IndexError: the data file is cut off; TypeError, ValueError: it holds text or whole numbers there
+            # IndexError: the data file is cut off. TypeError, ValueError: it holds text or integers here.
             raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
     return loaded, sorted(set(variables) - set(loaded))
+
+
+def _loadable(wanted, reader, path, ignore_missing):
+    """The sorted names to load. Raises ValueError where the checkpoint does not fit the variables."""
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    missing = sorted(set(wanted) - set(shapes))
+    if missing and not ignore_missing:
+        raise ValueError(f'the checkpoint {path} lacks {", ".join(missing)} (it has, for example, '
+                         f'{", ".join(sorted(shapes)[:4])}). Is it of another network? If not, exclude '
+                         'their scopes or ignore missing variables.')
+    names = sorted(set(wanted) & set(shapes))
+    wrong = [f'{name} {shapes[name]} instead of {wanted[name].shape.as_list()}'
+             for name in names if shapes[name] != wanted[name].shape.as_list()]
+    if wrong:
+        raise ValueError(f'shapes in the checkpoint {path} differ: {"; ".join(wrong)}. For another number of classes '
+                         'exclude the scope of fc8.')
+    other = [f'{name} {types[name].name}' for name in names if types[name].is_floating != _is_floating(wanted[name])]
+    if other:  # assigning would silently round them or drop an imaginary part
+        raise ValueError(f'the checkpoint {path} holds numbers of another kind: {", ".join(other)}. Take a checkpoint '
+                         'of a network, or exclude their scopes.')
+    if not names:
+        raise ValueError(f'nothing to load from the checkpoint {path}: it has no variable of the network whose '
+                         'scope is not excluded.')
+    return names
 
 
 def _is_floating(variable):
@@ -127,5 +136,5 @@ def _is_floating(variable):
 
 
 def in_scope(name, scope):
-    """Whether a variable's name lies in a scope, given as slim's flags take it: a prefix of the name."""
+    """Whether a variable's name is in a scope, which for slim's flags is any prefix of the name."""
     return name.startswith(scope)

@@ -1,73 +1,67 @@
-"""Two towers on two devices: half of each layer's kernels on each, the paper's section 3.2.
+"""Two towers on two devices: half of each layer's kernels on each (the paper, section 3.2).
 
-conv1, conv2, conv4 and conv5 stay within a tower; conv3, fc6, fc7 and fc8 read both. A normalisation over all
-maps also needs, at the seam, the outermost maps of the other tower.
+conv1 reads the images; conv2, conv4 and conv5 read their own tower; conv3, fc6, fc7 and fc8 read both. A normalisation
+over all maps also needs the other tower's maps nearest to the seam.
 """
+import dataclasses
+
 import tensorflow as tf
 
 from nets import ops, rows
 
 
 def check(table, devices):
-    """Raises ValueError unless the table can be cut in two and there are two devices' names."""
+    """Raises ValueError unless the resolved table can be cut in two and `devices` are two names."""
     if len(devices) != 2 or not all(isinstance(device, str) for device in devices):
         raise ValueError(f"devices is {devices!r}; it must be two names, as ('/GPU:0', '/GPU:1').")
     for row in table:
-        odd = isinstance(row, rows.Conv) and row.filters % 2 and row is not table[-1]  # the classifier may be odd
+        odd = isinstance(row, rows.Conv) and row.filters % 2 and row is not table[-1]  # classes may be odd
         if isinstance(row, rows.Conv) and (row.groups > 2 or row.filters < 2 or odd):
-            raise ValueError(f'{row.name} has {row.filters} kernels in {row.groups} groups, which do not divide among '
-                             'two devices.')
+            raise ValueError(f'{row.name} has {row.filters} kernels in {row.groups} groups, which two devices cannot '
+                             'share: kernels must be even in number (of the classifier, two or more), groups at most '
+                             'two. Change the table, or leave out devices.')
 
 
-def reads_both(row, number):
-    """Whether a tower's half of the row, number `number` of its table, needs all maps of the row before."""
-    return isinstance(row, rows.Conv) and row.groups == 1 and number > 0
+def reads_both(row):
+    """Whether each tower's half of the row needs both towers' maps."""
+    return isinstance(row, rows.Conv) and row.groups == 1
 
 
 def seam(row):
-    """Maps that a tower's half of the row needs from the other tower's edge."""
+    """Maps that each tower's half of the row needs from the other tower's edge."""
     return row.depth_radius if isinstance(row, rows.LRN) and row.groups == 1 else 0
 
 
-def exchanged(table, height, width, channels=3, itemsize=4):
-    """{row: bytes an image that cross to each device before it}, in a resolved table.
-
-    Args:
-      height, width, channels: of the image. itemsize: bytes a value (2: bfloat16).
-    """
+def exchanged(table, height, width):
+    """{row: bytes per image, in float32, that cross to each device before it}, in a resolved table."""
     result, before = {}, None
-    for number, walked in enumerate(rows.walk(table, height, width, channels)):
-        maps = before[2] // 2 if before and reads_both(walked.row, number) else seam(walked.row)
+    for walked in rows.walk(table, height, width):
+        maps = before[2] // 2 if before and reads_both(walked.row) else seam(walked.row)
         if maps:
-            result[walked.row.name] = before[0] * before[1] * maps * itemsize
+            result[walked.row.name] = before[0] * before[1] * maps * 4
         before = walked.shape
     return result
 
 
-def apply(row, number, inputs, devices, variables=((), ()), *, activation=None, keep_prob=1.0, training=False,
-          dropout_number=1):
+def apply(row, inputs, devices, variables=((), ()), *, activation=None, training=False):
     """Both towers' outputs of one row.
 
     Args:
-      row, number: the row and its place in the table. inputs: a tensor a tower. devices: two names.
+      inputs: a tensor a tower; or one tensor, the images, for the table's first row. devices: two names.
       variables: a Conv's (weights, biases) of each tower.
-      activation: of a Conv; None: linear. keep_prob, training, dropout_number: of a Dropout.
+      activation, training: as in `ops.apply`.
     """
-    edges = _edges(inputs, devices, seam(row))
+    halves = [inputs, inputs] if tf.is_tensor(inputs) else inputs
+    edges = _edges(halves, devices, seam(row))
     outputs = []
     for tower, device in enumerate(devices):
         with tf.device(device):
-            if isinstance(row, rows.Conv):
-                x = tf.concat(inputs, -1) if reads_both(row, number) else inputs[tower]
-                outputs.append(ops.biased_convolution(x, *variables[tower], stride=row.stride, padding=row.padding,
-                                                      activation=activation))
-            elif isinstance(row, rows.LRN):
-                outputs.append(_lrn(row, inputs[tower], edges[1 - tower], tower))
-            elif isinstance(row, rows.Dropout):
-                outputs.append(ops.dropout(inputs[tower], keep_prob, training=training, number=dropout_number,
-                                           rescale=row.rescale, part=(tower, 2)))
+            if isinstance(row, rows.LRN):
+                outputs.append(_lrn(row, halves[tower], edges[1 - tower], tower))
             else:
-                outputs.append(ops.apply(row, inputs[tower]))
+                x = tf.concat(inputs, -1) if reads_both(row) and halves is inputs else halves[tower]
+                outputs.append(ops.apply(row, x, variables[tower], activation=activation, training=training,
+                                         part=(tower, 2)))
     return outputs
 
 
@@ -78,7 +72,7 @@ def join(outputs, device):
 
 
 def _edges(inputs, devices, maps):
-    """The maps at each tower's edge, cut where they are, so that no others cross."""
+    """The maps at each tower's edge, sliced on the tower's own device so that no others cross."""
     if not maps:
         return None, None
     with tf.device(devices[0]):
@@ -89,7 +83,7 @@ def _edges(inputs, devices, maps):
 
 def _lrn(row, x, edge, tower):
     if edge is None:
-        return ops.apply(row, x, groups=1)  # a tower is one of the row's groups
+        return ops.apply(dataclasses.replace(row, groups=1), x)  # a tower is one of the row's groups
     wide = tf.concat([x, edge] if tower == 0 else [edge, x], -1)
     wide = ops.apply(row, wide)
     return wide[..., :x.shape[-1]] if tower == 0 else wide[..., row.depth_radius:]

@@ -18,20 +18,14 @@ def pytest_configure(config):
 @pytest.fixture(scope='session')
 def small_records(tmp_path_factory):
     """A slim folder of 48 training (two shards) and 20 validation photographs, taken from the sample."""
-    import tensorflow as tf
-
     from alexnet_tf.data import datasets, records
+    from tests.helpers import shards
     folder = tmp_path_factory.mktemp('small_records')
-    for split, counts in (('train', (24, 24)), ('validation', (20,))):
+    labels_txt = (Path(datasets.SAMPLE_DIR) / 'labels.txt').read_text()
+    for split, parts in (('train', (range(24), range(24, 48))), ('validation', (range(20),))):
         index = datasets.open_dataset(datasets.SAMPLE_DIR, split).index
-        start = 0
-        for shard, count in enumerate(counts):
-            path = folder / f'{split}-{shard:05d}-of-{len(counts):05d}'
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for position in range(start, start + count):
-                    writer.write(records.read_record(index, position))
-            start += count
-    (folder / 'labels.txt').write_text((Path(datasets.SAMPLE_DIR) / 'labels.txt').read_text())
+        shards.write_split(folder, *([records.read_record(index, position) for position in part] for part in parts),
+                           split=split, labels_txt=labels_txt)
     return folder
 
 

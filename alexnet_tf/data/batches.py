@@ -1,18 +1,18 @@
 """Batches: which example comes when is a pure function of (seed, step), so that a resumed run goes on exactly.
 
-`python -m alexnet_tf.build_tfrecords` makes the folders; `open_dataset` recognises them.
+`python -m alexnet_tf.build_tfrecords` makes the folders; `datasets.open_dataset` recognizes them.
 """
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf.data import image_headers, preprocessing
+from alexnet_tf.data import image_headers, preprocessing, sizes
 
 
 def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None,
                      augment=True, num_threads=None):
-    """Batches number start_step, start_step + 1, … without end.
+    """Batches number start_step, start_step + 1, … without end. The next good record takes a bad one's place.
 
     Args:
       seed: order, crops and mirrors depend on it and on the step alone.
@@ -24,17 +24,9 @@ def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224,
     """
     if len(dataset) == 0 or batch_size < 1 or start_step < 0:
         raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
-    preprocessing.check_resize_side_max(resize_side_max, image_size)
-
-    def ranges(done, _):
-        steps = tf.data.Dataset.range(start_step + done // batch_size, np.iinfo(np.int64).max // batch_size)
-        return steps.map(lambda step: (step * batch_size, tf.constant(batch_size, tf.int64)))
-    return Batches(
-        dataset, batch_size, num_threads, ranges=ranges, replace=True,
-        choose=lambda first, count: positions(seed, first, count, len(dataset)),
-        decode=lambda encoded, number: preprocessing.training_image(
-            encoded, tf.stack([tf.constant(seed, tf.int64), number]), size=image_size,
-            resize_side_max=resize_side_max, augment=augment))
+    sizes.check_resize_side_max(resize_side_max, image_size)
+    return TrainingBatches(dataset, batch_size, num_threads, seed=seed, start_step=start_step,
+                           size=image_size, resize_side_max=resize_side_max, augment=augment)
 
 
 def evaluation_batches(dataset, *, batch_size, image_size=224, num_threads=None):
@@ -42,13 +34,7 @@ def evaluation_batches(dataset, *, batch_size, image_size=224, num_threads=None)
 
     Returns: Batches of (uint8 [b, side, side, 3], int64 [b]), side = square_side(image_size).
     """
-    def ranges(done, left_out):
-        good = np.setdiff1d(np.arange(len(dataset)), left_out)
-        starts = tf.data.Dataset.range(good[done] if done < len(good) else len(dataset), len(dataset), batch_size)
-        return starts.map(lambda first: (first, tf.minimum(tf.cast(batch_size, tf.int64), len(dataset) - first)))
-    return Batches(dataset, batch_size, num_threads, ranges=ranges, replace=False,
-                   choose=lambda first, count: np.arange(first, first + count),
-                   decode=lambda encoded, _: preprocessing.evaluation_image(encoded, size=image_size))
+    return EvaluationBatches(dataset, batch_size, num_threads, image_size)
 
 
 def positions(seed, first, count, num_examples):
@@ -77,30 +63,26 @@ def _permutation(seed, epoch, num_examples):
 class Batches:
     """An iterable of (images, labels) over a tf.data pipeline (`pipeline`).
 
-    Records that cannot be read, or not be decoded, are counted in dataset.bad. If it allows them, the next good record
-    takes a bad one's place, or none does; which batches come is a function of the files, not of what was known before.
-    Else, or beyond its limit, iterating raises ValueErrors that name file and record, where tf.data would bury them.
+    Records that cannot be read, or not be decoded, are counted in dataset.bad. Which batches come is a function of the
+    files, not of what was known before. Where bad records are not allowed, or are more than allowed, iterating raises
+    ValueErrors that name file and record, where tf.data would bury them.
 
-    Args:
-      ranges: (number of examples that have come already, ascending positions known to be left out) -> a
-        tf.data.Dataset of (first number, count) of the examples to come.
-      choose: (first, count) -> record positions, run in Python.
-      decode: (encoded image, number) -> uint8 image, run in TensorFlow.
-      replace: whether the next good record takes a bad one's place.
+    A subclass says which examples there are (_ranges, _positions), how one is decoded (_decode), and what becomes of a
+    bad one (_candidates, _without). Examples are counted from 0; the number of one is not its position in the files.
     """
 
-    def __init__(self, dataset, batch_size, num_threads, *, ranges, choose, decode, replace):
+    def __init__(self, dataset, batch_size, num_threads):
         self._dataset, self._batch_size, self._num_threads = dataset, batch_size, num_threads
-        self._ranges, self._choose, self._decode, self._replace = ranges, choose, decode, replace
-        self._left_out, self._error = set(), None
+        self._error = None  # what the reader raised
         self.pipeline = self._pipeline(0)
 
     def _pipeline(self, done):
+        """The batches after `done` examples."""
         options = tf.data.Options()
         options.deterministic = True
         if self._num_threads:
             options.threading.private_threadpool_size = self._num_threads
-        examples = self._ranges(done, sorted(self._left_out)).map(self._read, num_parallel_calls=2).unbatch()
+        examples = self._ranges(done).map(self._read, num_parallel_calls=2).unbatch()
         # More calls than threads: a thread that is done goes on while its image waits for one before it.
         calls = 4 * self._num_threads if self._num_threads else tf.data.AUTOTUNE
         images = examples.map(lambda encoded, label, number: (self._decode(encoded, number), label), calls)
@@ -126,34 +108,35 @@ class Batches:
             raise ValueError(self._none_left())
 
     def _read(self, first, count):
-        def read(first, count):
-            try:
-                examples = list(self._examples(first, count))
-            except ValueError as error:
-                self._error = error
-                raise
-            return (np.array([image for image, _ in examples], object),
-                    np.array([label for _, label in examples], np.int64))
-        images, labels = tf.numpy_function(read, [first, count], [tf.string, tf.int64])
+        """(encoded images [n], labels [n], numbers [n]) of the good examples of a range, in TensorFlow."""
+        images, labels = tf.numpy_function(self._read_examples, [first, count], [tf.string, tf.int64])
         labels = tf.ensure_shape(labels, [None])
         return tf.ensure_shape(images, [None]), labels, first + tf.range(tf.size(labels, tf.int64))
 
+    def _read_examples(self, first, count):
+        try:
+            examples = list(self._examples(first, count))
+        except ValueError as error:
+            self._error = error
+            raise
+        return (np.array([image for image, _ in examples], object),
+                np.array([label for _, label in examples], np.int64))
+
     def _examples(self, first, count, *, decoding=False):
-        """The good examples (encoded image, label) among `count` from number `first` on, in Python."""
-        for number, position in enumerate(self._choose(int(first), int(count)).tolist(), int(first)):
+        """The good examples (encoded image, label) of a range, in Python."""
+        for number, position in enumerate(self._positions(int(first), int(count)).tolist(), int(first)):
             example = self._good_example(position, number, decoding)
             if example:
                 yield example
 
     def _good_example(self, position, number, decoding):
-        """The example at the position, or in its place; None if it is bad and none is to take its place.
+        """The example at the position, or what comes in its place.
 
-        Whether an image can be decoded is known for sure only after decoding it, which the pipeline does faster; so
-        here those are decoded that have failed before (another crop of the same image may succeed), or all. No
+        Whether an image can be decoded is known for sure only after decoding it, which the pipeline does faster. So
+        here only images are decoded that have failed before (another crop of the same image may succeed), or all. No
         tf.function may run here: it would wait for threads of the pool that readers like this one have taken.
         """
-        for later in range(len(self._dataset) if self._replace else 1):
-            candidate = (position + later) % len(self._dataset)
+        for candidate in self._candidates(position):
             try:
                 example = self._dataset.example(candidate)
                 if decoding or candidate in self._dataset.bad:
@@ -165,10 +148,7 @@ class Batches:
                 self._dataset.bad.add(candidate, ValueError(
                     f'{self._dataset.index.where(candidate)}: the image cannot be decoded '
                     f'({image_headers.reason(error)}). Take it out or replace it.'))
-        if self._replace:
-            raise ValueError(self._none_left())
-        self._left_out.add(position)
-        return None
+        return self._without(position)
 
     def _find_bad(self, done, message):
         """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline failed with a message.
@@ -176,7 +156,7 @@ class Batches:
         Raises: ValueError if nothing is, or no more is allowed.
         """
         known, good = len(self._dataset.bad), 0
-        for first, count in self._ranges(done, sorted(self._left_out)):
+        for first, count in self._ranges(done):
             good += sum(1 for _ in self._examples(first, count, decoding=True))
             if good >= self._batch_size:
                 break
@@ -186,3 +166,58 @@ class Batches:
     def _none_left(self):
         return (f'none of the {len(self._dataset)} records of split {self._dataset.split!r} in {self._dataset.folder} '
                 'is good; fetch the folder again.')
+
+
+class TrainingBatches(Batches):
+    """All records in every epoch, in an order of its own; the next good record takes a bad one's place."""
+
+    def __init__(self, dataset, batch_size, num_threads, *, seed, start_step, **crop):
+        self._seed, self._start_step, self._crop = seed, start_step, crop
+        super().__init__(dataset, batch_size, num_threads)
+
+    def _ranges(self, done):
+        """A tf.data.Dataset of (first number, count) of the examples after `done`."""
+        size = self._batch_size
+        steps = tf.data.Dataset.range(self._start_step + done // size, np.iinfo(np.int64).max // size)
+        return steps.map(lambda step: (step * size, tf.constant(size, tf.int64)))
+
+    def _positions(self, first, count):
+        return positions(self._seed, first, count, len(self._dataset))
+
+    def _decode(self, encoded, number):
+        seed = tf.stack([tf.constant(self._seed, tf.int64), number])
+        return preprocessing.training_image(encoded, seed, **self._crop)
+
+    def _candidates(self, position):
+        for later in range(len(self._dataset)):
+            yield (position + later) % len(self._dataset)
+
+    def _without(self, position):
+        raise ValueError(self._none_left())
+
+
+class EvaluationBatches(Batches):
+    """Every record once, in the order of the files; nothing comes in a bad one's place."""
+
+    def __init__(self, dataset, batch_size, num_threads, image_size):
+        self._image_size, self._left_out = image_size, set()  # of positions
+        super().__init__(dataset, batch_size, num_threads)
+
+    def _ranges(self, done):
+        """A tf.data.Dataset of (first number, count) of the examples after `done`."""
+        end = len(self._dataset)
+        good = np.setdiff1d(np.arange(end), sorted(self._left_out))
+        starts = tf.data.Dataset.range(good[done] if done < len(good) else end, end, self._batch_size)
+        return starts.map(lambda first: (first, tf.minimum(tf.cast(self._batch_size, tf.int64), end - first)))
+
+    def _positions(self, first, count):
+        return np.arange(first, first + count)
+
+    def _decode(self, encoded, _):
+        return preprocessing.evaluation_image(encoded, size=self._image_size)
+
+    def _candidates(self, position):
+        return (position,)
+
+    def _without(self, position):
+        self._left_out.add(position)

@@ -3,8 +3,8 @@ import dataclasses
 
 import numpy as np
 
-# ImageNet's, for folders without statistics of their own, at 0..255: deviations along the axes from the authors' own
-# metadata, axes as columns as commonly published.
+# ImageNet's, at 0..255, for folders without statistics of their own. The deviations along the axes are from the
+# authors' own metadata, the axes (columns) as commonly published.
 IMAGENET_EIGENVALUES = (121.7801 ** 2, 37.0939 ** 2, 19.7208 ** 2)
 IMAGENET_EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 POPULAR_EIGENVALUES = tuple(255 ** 2 * value for value in (0.2175, 0.0188, 0.0045))  # of many programs since
@@ -13,8 +13,8 @@ KINDS = ('deviations', 'source', 'paper', 'popular')
 
 @dataclasses.dataclass(frozen=True)
 class ColorNoise:
-    """axes: float32 [3, 3]; row i is the unit vector of axis i times the noise's standard deviation along it in grey
-    levels. divisor: what training data are divided by after the noise; the original program's 1.1, else 1.
+    """axes: float32 [3, 3]; row i is axis i, as long as the noise's standard deviation along it, in grey levels.
+    divisor: training data are divided by it after the noise: 1.1 in the original program, else 1.
     """
     axes: np.ndarray
     divisor: float = 1.0

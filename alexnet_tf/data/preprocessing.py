@@ -1,15 +1,14 @@
-"""From encoded images to what the network sees; training and evaluation side by side.
+"""From encoded images to what the network sees: the paper's sections 2 and 4.1.
 
-Steps on single images run inside tf.data and end in uint8; steps on batches (color noise, mean) run
-inside the train or evaluation step. All random steps are pure functions of a seed.
-
-The paper's section 2 and 4.1; alternatives as in the original 2012 program are named where they differ.
+Steps on single images run inside tf.data and end in uint8. Steps on batches (mean, color noise) run inside the train
+or evaluation step. Random steps are pure functions of a seed. Where the original 2012 program differs, it says so.
 """
 import tensorflow as tf
 
 from alexnet_tf.data import image_headers
+from alexnet_tf.data.sizes import square_side
 
-# ImageNet's, for folders without statistics of their own, 0..255, from the authors' own metadata.
+# ImageNet's, 0..255, from the authors' own metadata; for folders without statistics of their own.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
 DCT_METHOD = 'INTEGER_ACCURATE'
 
@@ -20,14 +19,16 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
     """Decode, a random crop out of the central square, a random mirror.
 
     Args:
-      encoded: string [], a JPEG (or PNG, or GIF of one frame).
-      seed: int [2], all that crop and mirror depend on.
+      encoded: string [], a JPEG or PNG.
+      seed: int [2]; crop and mirror depend on it alone.
       size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
       resize_side_max: the square's side is drawn from square_side(size) up to this (slim's
         vgg_preprocessing: 256 to 512); None: no scale jitter, as in the paper.
       augment: False: always the central crop, never mirrored.
 
     Returns: uint8 [size, size, 3].
+
+    Raises: as `decode`.
     """
     side = square_side(size)
     if not augment:
@@ -47,6 +48,8 @@ def evaluation_image(encoded, *, size=224):
     """Decode, the central square, of which `views` takes crops.
 
     Returns: uint8 [side, side, 3], side = square_side(size).
+
+    Raises: as `decode`.
     """
     return decoded_square(encoded, square_side(size))
 
@@ -71,24 +74,13 @@ def training_batch(images, mean, seed, *, noise=None, noise_on=1.0, first_row=0,
 # --- the steps -------------------------------------------------------------------------------------
 
 
-def square_side(size):
-    """Side of the square from which crops of `size` are taken: 256 for 224 and Caffe's 227, else in proportion."""
-    return 256 if size == 227 else round(size * 256 / 224)
-
-
-def check_resize_side_max(resize_side_max, size):
-    """Raises ValueError when squares of at most resize_side_max (None: no jitter) have no room for crops of size."""
-    if resize_side_max and resize_side_max < square_side(size):
-        raise ValueError(f'--resize_side_max={resize_side_max}; for crops of {size} pixels it must be at least '
-                         f'{square_side(size)}.')
-
-
 def decode(encoded):
-    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK), PNG or GIF of one frame.
+    """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK) or PNG.
 
-    Raises: tf.errors.InvalidArgumentError for others, damaged ones, and those with more than image_headers.MAX_PIXELS.
+    Raises: tf.errors.InvalidArgumentError for other formats, damaged images, and those of more than
+      image_headers.MAX_PIXELS.
     """
-    with tf.control_dependencies([image_headers.pixels(encoded)]):
+    with tf.control_dependencies([image_headers.shape(encoded)]):
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     return tf.ensure_shape(image, [None, None, 3])
 
@@ -110,7 +102,7 @@ def decoded_square(encoded, side, *, corner=(0, 0), size=None):
 def resized_square(image, side, *, corner=(0, 0), size=None):
     """Resizes the shorter side to `side`, takes the central square, and of that one crop.
 
-    Only the crop's pixels are computed. Triangle filter, widened when shrinking (antialias), with
+    Only the crop's pixels are computed. The filter is a triangle, widened when shrinking (antialias), with
     half-pixel centres: the numbers of tf.image.resize(antialias=True), rounded to whole grey levels.
 
     Args:
@@ -125,8 +117,10 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
 
 
 def _placed(shape, side, corner, size):
-    """Where a crop lies in an image of this shape: (low [2], extent [2]) of the pixels that it needs, in which it is
-    `scale` [2] times larger and moved by `translation` [2]."""
+    """Where a crop lies in an image of this shape: (low [2], extent [2], scale [2], translation [2]).
+
+    The crop needs the pixels of low and extent. They are made `scale` times larger and moved by `translation`.
+    """
     shorter = tf.reduce_min(shape)
     resized = (2 * shape * side + shorter) // (2 * shorter)  # the longer side in proportion, rounded
     origin = (resized - side) // 2 + corner
@@ -155,8 +149,8 @@ def subtract_mean(images, mean):
     """float32 images [batch, size, size, 3] less the mean.
 
     Args:
-      mean: float32 [3] (mean RGB, 0..255), or [side, side, 3], the mean image, of which the central
-        part is subtracted from every crop, wherever the crop was (so the original program).
+      mean: float32 [3], the mean RGB, 0..255; or [side, side, 3], the mean image, whose central part is subtracted
+        from every crop, wherever the crop was (as in the original program).
     """
     images, mean = tf.cast(images, tf.float32), tf.convert_to_tensor(mean, tf.float32)
     if mean.shape.rank == 3:
@@ -175,8 +169,9 @@ def add_color_noise(images, seed, axes, *, first_row=0, rows=None):
 
     Args:
       images: float32 [batch, height, width, 3], 0..255.
-      seed: int [2]. first_row, rows: the images are rows first_row… of a batch of `rows` (a replica's
-        share of the batch gets the draws of the whole); None: all of it.
+      seed: int [2].
+      first_row, rows: the images are the rows from first_row on of a batch of `rows`; None: all of it. So the shares
+        of several devices get the draws of the whole batch.
       axes: float32 [3, 3], of a color_noise.ColorNoise.
     """
     batch = tf.shape(images)[0]
@@ -193,7 +188,7 @@ def _add_rgb(images, rgb):
 
 
 def views(images, size, num_views):
-    """The crops that are scored: the centre, or ten as in the original program.
+    """The crops that are scored: the central one, or ten as in the original program.
 
     Args:
       images: [batch, side, side, 3].
@@ -212,5 +207,5 @@ def views(images, size, num_views):
 
 
 def stream(seed, number):
-    """A seed of its own for each random step: 1 crop, mirror and scale, 3 color noise, 4 dropout."""
+    """The seed (int [2]) of a random step: number 1 crop, mirror and scale, 3 color noise, 4 dropout."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

@@ -7,74 +7,25 @@ import dataclasses
 import functools
 import os
 import struct
-import threading
 
 import google_crc32c
 import numpy as np
 
+from alexnet_tf.data.bad_records import StorageError
 from alexnet_tf.files import reading
 
-MAX_BYTES = 256 << 20  # of a record; more is no photograph, but damage or an attack
+MAX_BYTES = 256 << 20  # of a record; a larger one is no photograph but damage or an attack
 _HEADER, _FOOTER = 12, 4
-_SEARCHED = 1 << 20  # bytes that are searched at once for the next record
-
-
-class StorageError(ValueError):
-    """A file that is gone or that the system cannot read: no fault of a record, so never tolerated."""
-
-
-class BadRecords:
-    """The records of a split that cannot be used, by position: at most `limit`, each told to `log` once.
-
-    lost: how many more its description names, which no file has.
-    """
-
-    def __init__(self, limit=0, log=print):
-        self.limit = limit
-        self._log, self._known, self._lock = log, set(), threading.Lock()
-        self.lost = 0
-
-    def __len__(self):
-        return len(self._known) + self.lost
-
-    def __contains__(self, position):
-        return int(position) in self._known
-
-    def lose(self, count, path):
-        """Counts records that a shard should have and of which nothing is left, not even a position.
-
-        Raises: ValueError beyond the limit.
-        """
-        if len(self) + count > self.limit:
-            raise ValueError(f'{path} lacks {count} records, besides those that are there and damaged; '
-                             f'--max_bad_records={self.limit} allows no more. Fetch it again, or write it again.')
-        self.lost += count
-        self._log(f'{path} lacks {count} records, which count as bad ones.')
-
-    def add(self, position, error):
-        """Notes a record, known or not; `error` says what is wrong with it.
-
-        Raises: the error itself when none is allowed, or it is a StorageError; ValueError beyond the limit.
-        """
-        if isinstance(error, StorageError) or not self.limit:
-            raise error from None
-        with self._lock:
-            if position in self:
-                return
-            if len(self) >= self.limit:
-                raise ValueError(f'{error} It is bad record number {len(self) + 1}; --max_bad_records={self.limit} '
-                                 'allows no more.') from None
-            self._known.add(int(position))
-            self._log(f'Bad record {len(self)} of at most {self.limit}, left out: {error}')
+_SEARCHED = 1 << 20  # bytes searched at once for the next record
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """Where every record of a list of files stands.
+    """Where the records of some files are; n of them, in the order of the files.
 
-    files: paths. file: int32 [n], index into files. offset, length: int64 [n], bytes, of the data.
-    first: int64 [files], the number of each file's first record among all n.
-    faults: {position: message}; in its place the file has bytes that are no record (length is 0 then).
+    files: paths. file: int32 [n], index into files. offset, length: int64 [n], of the data, in bytes.
+    first: int64 [files], the position of each file's first record.
+    faults: {position: message}: the file has bytes there that are no record. Their length is 0.
     """
     files: tuple
     file: np.ndarray
@@ -87,22 +38,21 @@ class Index:
         return len(self.file)
 
     def where(self, position):
-        """For messages: the file and the number (from 0) of a record within it."""
+        """The file of a record and its number there, from 0, for messages."""
         file = self.file[position]
         return f'{self.files[file]}, record {position - self.first[file]}'
 
 
 def index_files(paths, *, tolerant=False):
-    """Reads the lengths of all records (not their data) of TFRecord files.
+    """Reads the lengths of all records of TFRecord files, not their data.
 
     Args:
-      tolerant: where bytes are no record, note a fault and go on with the next record after them, if there is one.
-        All bytes up to there are one fault, so a record whose length is damaged is one.
+      tolerant: where bytes are no record, note one fault for all of them, and go on with the next record.
 
-    Returns: an Index, records in the order of `paths`.
+    Returns: an Index.
 
-    Raises: StorageError for a file that is missing or cannot be read. If not tolerant, ValueError naming the file,
-      and the record, for an empty, cut-off, compressed or foreign file.
+    Raises: StorageError for a file that is missing or cannot be read. Unless tolerant, ValueError with file and record
+      for a file that is empty, cut off, compressed or of another kind.
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:  # hides the latency of cold disks
         scanned = list(pool.map(functools.partial(_scan, tolerant=tolerant), paths))

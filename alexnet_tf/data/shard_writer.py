@@ -1,4 +1,4 @@
-"""One shard of build_tfrecords, written in a process of its own."""
+"""One shard of records from images: written by the process itself, or by one of several workers."""
 import contextlib
 import dataclasses
 import multiprocessing
@@ -8,15 +8,18 @@ import threading
 import zipfile
 
 import numpy as np
-import tensorflow as tf
 
-from alexnet_tf.data import image_headers, preprocessing, records
-from alexnet_tf.files import reading
+from alexnet_tf.data import records
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """What one process turns into one file. images: (path, label from 1) in order."""
+    """A file of records that is to be written.
+
+    path: of the file. part: path of what `read_part` needs. images: (path, label from 1), in order.
+    class_names, texts: folder and readable name of each class.
+    resize_shorter_side, quality: see `folder_builder.build`.
+    """
     path: str
     part: str
     split: str
@@ -39,89 +42,63 @@ class Part:
         return records.description(self.lengths)
 
 
-_counter = None  # images done by all processes, for the progress line
+_counter = None  # of a worker: images done by all of them
 
 
-def set_counter(counter):
-    """Called once in each process."""
+def start_worker(counter):
+    """Called once in each worker process; counter: a multiprocessing.Value."""
     global _counter
     _counter = counter
+    hide_gpus()
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # Ctrl-C goes to all; the parent says the sentence
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+def hide_gpus():
+    """Keeps TensorFlow, before it is imported, from taking GPUs: images are decoded by the CPU."""
+    os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
+
+
 def _end_with_parent():
-    # A killed parent would leave its processes waiting for ever, or writing what the next run writes too.
+    # A killed parent would leave its workers waiting for ever, or writing what the next run writes too.
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
-def write_shard(shard):
-    """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part."""
-    tf.config.set_visible_devices([], 'GPU')
+def write_in_worker(shard):
+    """`write_shard` in a process that `start_worker` began."""
+    return write_shard(shard, _count)
+
+
+def _count():
+    with _counter.get_lock():
+        _counter.value += 1
+
+
+def write_shard(shard, count):
+    """Writes a Shard's file and part, both under a temporary name until complete. Returns the Part.
+
+    count: function without arguments, called after each image.
+    """
+    from alexnet_tf.data import image_records  # here, since the parent of workers needs no TensorFlow
     part = Part([], [], np.zeros([256, 256, 3]), np.zeros([3, 3]))
     temporary = shard.path + '.partial'
-    with tf.io.TFRecordWriter(temporary) as writer:
+    with image_records.open_writer(temporary) as writer:
         for path, label in shard.images:
             try:
-                encoded, square, shape = read_image(path, shard.resize_shorter_side, shard.quality)
+                encoded, square, shape = image_records.read_image(path, shard.resize_shorter_side, shard.quality)
             except (OSError, ValueError) as error:
                 part.unreadable.append((path, str(error)))
-            except tf.errors.OpError as error:
-                part.unreadable.append((path, image_headers.reason(error).splitlines()[0]))
             else:
-                record = example(shard, encoded, shape, path, label).SerializeToString(deterministic=True)
+                record = image_records.make_record(
+                    encoded, shape, os.fsencode(os.path.basename(path)), label=label,
+                    class_name=shard.class_names[label - 1], text=shard.texts[label - 1])
                 writer.write(record)
                 _add(part, record, square, shard.split)
-            with _counter.get_lock():
-                _counter.value += 1
+            count()
     os.replace(temporary, shard.path)
     _write_part(shard, part)
     return part
-
-
-def read_image(path, resize_shorter_side, quality):
-    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of an image file.
-
-    The file's own bytes where they are an RGB JPEG that need not shrink.
-    """
-    reading.check_regular(path)
-    if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
-        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
-    with open(path, 'rb') as file:
-        encoded = file.read()
-    if not encoded:
-        raise ValueError('the file is empty')
-    image = preprocessing.decode(encoded)
-    shorter = min(image.shape[:2])
-    shrink = resize_shorter_side and shorter > resize_shorter_side
-    if shrink:
-        size = [round(side * resize_shorter_side / shorter) for side in image.shape[:2]]
-        image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)
-    if shrink or encoded[:3] != b'\xff\xd8\xff' or tf.io.extract_jpeg_shape(encoded)[2] != 3:
-        encoded = tf.io.encode_jpeg(image, 'rgb', quality).numpy()
-    return encoded, preprocessing.resized_square(image, 256).numpy(), tuple(image.shape[:2])
-
-
-def example(shard, encoded, shape, path, label):
-    """A tf.train.Example of slim's schema, every key (no bounding boxes)."""
-    def integers(*values):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def text(value):
-        value = value if isinstance(value, bytes) else value.encode()
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    no_floats = tf.train.Feature(float_list=tf.train.FloatList())
-    return tf.train.Example(features=tf.train.Features(feature={
-        'image/encoded': text(encoded), 'image/format': text('JPEG'), 'image/colorspace': text('RGB'),
-        'image/channels': integers(3), 'image/height': integers(shape[0]), 'image/width': integers(shape[1]),
-        'image/filename': text(os.fsencode(os.path.basename(path))),
-        'image/class/label': integers(label), 'image/class/synset': text(shard.class_names[label - 1]),
-        'image/class/text': text(shard.texts[label - 1]),
-        'image/object/bbox/xmin': no_floats, 'image/object/bbox/xmax': no_floats,
-        'image/object/bbox/ymin': no_floats, 'image/object/bbox/ymax': no_floats,
-        'image/object/bbox/label': integers()}))
 
 
 def read_part(shard):
@@ -148,7 +125,7 @@ def _write_part(shard, part):
 
 
 def _sizes(shard):
-    """Bytes of each of its images' files; -1 for a link to nowhere (it counts as unreadable)."""
+    """Bytes of each image's file; -1 for a link to nowhere (it counts as unreadable)."""
     return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
 
 

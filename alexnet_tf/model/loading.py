@@ -7,7 +7,7 @@ import tf_keras
 
 from alexnet_tf.console import terminal
 from alexnet_tf.data import preprocessing
-from alexnet_tf.data.datasets import BACKGROUND
+from alexnet_tf.data.slim_folders import BACKGROUND
 from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
 from nets import alexnet, nets_factory, slim_checkpoints

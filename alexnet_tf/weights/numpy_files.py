@@ -1,10 +1,9 @@
 """Weights in NumPy's files, read without running anything that a file says.
 
 .npy: a pickled dictionary {layer: [weights, biases]}, as converters from Caffe wrote it under Python 2. .npz: arrays
-named `conv1_W` and `conv1_b`, or `conv1/weights` and `conv1/biases`, or by layer an object array of the two.
+named `conv1_W` and `conv1_b`, or `conv1/weights` and `conv1/biases`, or for each layer an object array of the two.
 """
 import io
-import math
 import pickle
 import pickletools
 import re
@@ -12,60 +11,60 @@ import zipfile
 
 import numpy as np
 
-MAX_BYTES = 1 << 31  # of a whole archive, unpacked; AlexNet with 1000 classes has 244 MB
+from alexnet_tf.weights import checks
+
 _ITEM_SIZES = {'f2': 2, 'f4': 4, 'f8': 8}
 _KINDS = {'W': 'weights', 'weights': 'weights', 'b': 'biases', 'biases': 'biases'}
 
 
-def read_npy(path):
-    """{layer: {'weights': array, 'biases': array}} of a .npy with a pickled dictionary.
+def read_npy(data):
+    """{`conv1/weights`: array} of the bytes of a .npy with a pickled dictionary.
 
     Raises: ValueError, or an error of NumPy or pickle, for a damaged file or one that holds anything else.
     """
-    with open(path, 'rb') as file:
-        held = parse_npy(file.read(), 'the file')
+    held = _parse(data, 'the file')
     content = held.value[0] if isinstance(held, _Array) and len(held.value) == 1 else held
     if not isinstance(content, dict):
         raise ValueError(f'it holds {_described(content)}; expected is a dictionary {{layer: [weights, biases]}}.')
-    return {str(layer): _pair(layer, value) for layer, value in content.items()}
+    return {name: array for layer, value in content.items() for name, array in _pair(layer, value)}
 
 
-def read_npz(path):
-    """{name: array} of an .npz; a value is an _Array where the file pickled an object array.
+def read_npz(file):
+    """{name: array} of an open .npz; where the file pickled an object array, the value is no ndarray (see `named`).
 
     Raises: ValueError, or an error of zipfile, for a damaged archive or one without arrays.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)
-        if total > MAX_BYTES:
-            raise ValueError(f'unpacked it would have {total:,} bytes; more than {MAX_BYTES:,} are not read.')
+        if total > checks.MAX_BYTES:
+            raise ValueError(f'unpacked it would have {total:,} bytes; more than {checks.MAX_BYTES:,} are not read.')
         other = [member.filename for member in members if not member.filename.endswith('.npy')]
         if len({member.filename for member in members}) < len(members):
             raise ValueError('it is a zip archive that holds one name twice; it is damaged.')
         if other or not members:
             raise ValueError(f'it is a zip archive that holds {", ".join(other[:3]) or "nothing"}, and not only NumPy '
                              'arrays; expected is an .npz file.')
-        return {member.filename.removesuffix('.npy'): parse_npy(archive.read(member), member.filename)
+        return {member.filename.removesuffix('.npy'): _parse(archive.read(member), member.filename)
                 for member in members}
 
 
-def layers_of(arrays):
-    """{layer: {'weights': array, 'biases': array}} of read_npz's arrays, in any of the forms above."""
-    layers = {}
+def named(arrays):
+    """{`conv1/weights`: array} of read_npz's arrays, named in any of the ways above. Raises: ValueError."""
+    result = {}
     for key, array in arrays.items():
         if isinstance(array, _Array):
-            layers[key] = _pair(key, array)
+            result |= _pair(key, array)
             continue
         match = re.fullmatch(r'(\w+?)[_/](W|b|weights|biases)', key)
         if not match:
             raise ValueError(f'it has an array {key!r}; expected are names such as conv1_W and conv1_b, or '
                              'conv1/weights and conv1/biases.')
-        layers.setdefault(match[1], {})[_KINDS[match[2]]] = array
-    return layers
+        result[f'{match[1]}/{_KINDS[match[2]]}'] = array
+    return result
 
 
-def parse_npy(data, name):
+def _parse(data, name):
     """The array of one .npy file's bytes: an ndarray, or for an object array an _Array.
 
     Raises: ValueError when the header promises more or fewer bytes than there are. Nothing is allocated before.
@@ -82,15 +81,8 @@ def parse_npy(data, name):
         return _unpickled(data[stream.tell():], name)
     if dtype.kind not in 'fU':
         raise ValueError(f'{name} is of type {dtype}; weights are floating-point numbers.')
-    check_size(name, shape, dtype.itemsize, len(data) - stream.tell())
+    checks.check_size(name, shape, dtype.itemsize, len(data) - stream.tell())
     return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape, order='F' if fortran else 'C')
-
-
-def check_size(name, shape, item_size, found):
-    """Raises ValueError unless an array of `shape` takes `found` bytes."""
-    if any(size < 0 for size in shape) or math.prod(shape) * item_size != found:
-        raise ValueError(f'{name} should have the shape {tuple(shape)} with {item_size} bytes a number, but {found:,} '
-                         'bytes are there; the file is cut off or damaged.')
 
 
 class _Array:
@@ -100,11 +92,11 @@ class _Array:
     def __setstate__(self, state):
         _, shape, dtype, fortran, data = state
         if dtype.spec.startswith('O'):
-            check_size('an array of objects', shape, 1, len(data))
+            checks.check_size('an array of objects', shape, 1, len(data))
             self.value = list(data)
             return
         data = data.encode('latin1') if isinstance(data, str) else data  # Python 2 pickled bytes as str
-        check_size('a pickled array', shape, _ITEM_SIZES[dtype.spec], len(data))
+        checks.check_size('a pickled array', shape, _ITEM_SIZES[dtype.spec], len(data))
         self.value = np.frombuffer(data, dtype.order + dtype.spec).reshape(shape, order='F' if fortran else 'C')
 
 
@@ -116,10 +108,10 @@ class _Dtype:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the four names that NumPy's arrays need, and has its own stand-ins for them.
+    """Knows the four names that NumPy's arrays need, and gives stand-ins for them.
 
-    What find_class gives a pickle is what the pickle can call: two functions that make empty shells, one that
-    encodes text, and for the class ndarray a mere word. No code of NumPy sees a state from the file.
+    A pickle can call only what find_class gives it: two functions that make empty shells, one that encodes text, and
+    for the class ndarray a mere word. No code of NumPy sees a state from the file.
     """
 
     def find_class(self, module, name):
@@ -163,17 +155,16 @@ def _unpickled(data, name):
 
 
 def _pair(layer, value):
-    """One layer's {'weights', 'biases'} out of a list of the two, or a dictionary."""
+    """[(`conv1/weights`, array), (`conv1/biases`, array)] out of a layer's list of the two, or its dictionary."""
     value = value.value if isinstance(value, _Array) else value
     if isinstance(value, list | tuple) and len(value) == 2:
         value = dict(zip(('weights', 'biases'), value))
     if not isinstance(value, dict) or set(value) != {'weights', 'biases'}:
         raise ValueError(f'{layer} holds {_described(value)}; expected is [weights, biases].')
-    arrays = {kind: array.value if isinstance(array, _Array) else None for kind, array in value.items()}
-    for kind, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f'{layer} {kind} is {_described(value[kind])}; expected is an array of numbers.')
-    return arrays
+    for kind, array in value.items():
+        if not isinstance(array, _Array) or not isinstance(array.value, np.ndarray):
+            raise ValueError(f'{layer}/{kind} is {_described(array)}; expected is an array of numbers.')
+    return [(f'{layer}/{kind}', array.value) for kind, array in value.items()]
 
 
 def _described(value):

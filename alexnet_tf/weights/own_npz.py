@@ -1,29 +1,30 @@
 """A network's weights in one .npz file, for any program that reads NumPy's arrays.
 
-    weights_npz.write(inference.load('runs/one'), 'alexnet.npz')
+    own_npz.write(loading.load('runs/one'), 'alexnet.npz')
     with np.load('alexnet.npz') as arrays:                       # no pickles
         kernels = arrays['alexnet/conv1/weights']
 
-Arrays, in the file under slim's names, the scope being the network's (alexnet or alexnet_v2):
+Arrays, under slim's names; the scope is the network's (alexnet or alexnet_v2):
 
     alexnet/conv1/weights   float32 [height, width, in / groups, out]; conv1's input axis is R, G, B
     alexnet/conv1/biases    float32 [out]
     alexnet/fc6/weights     float32 [6, 6, 256, 4096]: rows, columns and channels of pool5 (alexnet_v2: 5 x 5)
     alexnet/fc7/weights     float32 [1, 1, 4096, 4096], and fc8 [1, 1, 4096, classes]
     format                  'alexnet_tf 1'
-    model_json              the content of model.json: network, variant, image size in pixels, class names, mean RGB
-    mean_image              float32 [side, side, 3], RGB 0..255, only where the mean is an image
+    model_json              text of model.json: network, variant, image size in pixels, class names, mean RGB
+    mean_image              float32 [side, side, 3], RGB 0..255; only where the mean is an image
 
 Equal weights make equal files, byte for byte.
 """
 import dataclasses
+import io
 import json
-import os
 
 import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
+from alexnet_tf.files import writing
 from alexnet_tf.model import specs
 from nets import slim_checkpoints
 
@@ -32,29 +33,28 @@ MEAN_IMAGE_FILE = 'mean_image.npy'  # its name beside a model.json that is made 
 
 
 def write(loaded, path):
-    """Writes an inference.Loaded as .npz, under a temporary name until it is whole.
-
-    Raises: ValueError when it can't be written.
-    """
+    """Writes a loading.Loaded as .npz, whole or not at all. Raises: ValueError when it cannot be written."""
     arrays = {name: tf.convert_to_tensor(variable, tf.float32).numpy()
               for name, variable in sorted(slim_checkpoints.named_variables(loaded.model).items())}
     arrays |= {'format': np.array(FORMAT), 'model_json': np.array(json.dumps(dataclasses.asdict(loaded.spec)))}
     if isinstance(loaded.spec.mean, str):
         arrays['mean_image'] = np.asarray(loaded.mean, np.float32)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
     try:
-        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-        with open(path + '.partial', 'wb') as file:
-            np.savez(file, **arrays)
-        os.replace(path + '.partial', path)
+        writing.write_bytes(path, content.getbuffer())
     except OSError as error:
         raise ValueError(f'cannot write {path}: {error}') from error
 
 
 def parse(arrays):
-    """(Spec, mean as float32 [3] or [side, side, 3], {slim's name: array}) of such a file's arrays.
+    """(Spec, mean as float32 [3] or [side, side, 3], {`alexnet/conv1/weights`: array}) of such a file's arrays.
 
     Raises: ValueError for another format, and for a description or mean that does not fit.
     """
+    pickled = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if pickled:
+        raise ValueError(f'{", ".join(pickled)} is an array of objects; this format has none.')
     arrays = dict(arrays)
     found, stored = str(arrays.pop('format', '')), str(arrays.pop('model_json', ''))
     if found != FORMAT:

@@ -19,9 +19,8 @@ from alexnet_tf.run_folder.metrics_log import MetricsLog
 from alexnet_tf.training import loop, resuming
 from alexnet_tf.training.start import restore
 from alexnet_tf.training.state import State
-from tests.faults import shards
 from tests.faults.test_checkpoint_faults import content, three_checkpoints
-from tests.helpers import small_run
+from tests.helpers import shards, small_run
 from tests.helpers.commands import messages_of
 from tests.helpers.processes import run_python
 

@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_tf.data import datasets, records
 from alexnet_tf.data.batches import evaluation_batches, training_batches
-from tests.faults import shards
+from tests.helpers import shards
 
 COUNT = 60
 

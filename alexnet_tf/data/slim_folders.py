@@ -1,0 +1,131 @@
+"""Folders of slim's shards, `train-00000-of-01024`; also Model Garden's, and those that build_tfrecords writes."""
+import os
+import re
+
+import numpy as np
+
+from alexnet_tf.data import examples, records
+from alexnet_tf.data.dataset_info import INFO_FILE, PARTS_DIR, read_info
+from alexnet_tf.files import reading
+
+BACKGROUND = 'background'  # the name of slim's class 0
+LABEL_KEY = 'image/class/label'
+
+
+def read(folder, split, *, labels_offset, default_num_classes, bad, first_look):
+    """What the folder says about a split: the fields of a Dataset.
+
+    Args:
+      labels_offset, default_num_classes: see `datasets.open_dataset`.
+      bad: BadRecords. first_look: Index -> positions of the records to read where only records tell the first label.
+
+    Raises: ValueError for shards that are missing or damaged, and for a description that is missing or wrong.
+    """
+    index = records.index_files(_shards(folder, split), tolerant=bad.limit > 0)
+    info = read_info(folder)
+    if info and split in info['counts']:
+        _check_shards(index, info.get('shards', {}), folder, bad)
+        if info['counts'][split] != len(index) and not index.faults:
+            raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its {INFO_FILE} says '
+                             f'{info["counts"][split]}; shards were exchanged. Build the folder again.')
+    names, base = _described_labels(folder, info)
+    if base is None:
+        labels = bad.good(lambda position: _label(index, position), first_look(index))
+        base = _label_base(index, labels, len(names) if names else default_num_classes, labels_offset)
+    if names is None:
+        if default_num_classes is None:
+            raise ValueError(f'{folder} does not say how many classes it has; put a labels.txt there '
+                             "(a line 'label:name' a class).")
+        names = tuple(str(label) for label in range(base, base + default_num_classes))
+    if labels_offset is None:
+        labels_offset = base
+    if labels_offset < base:  # slim's 1001 classes
+        names = tuple([BACKGROUND] + [str(label) for label in range(1, base)])[labels_offset:] + names
+    return {'index': index, 'image_key': 'image/encoded', 'label_key': LABEL_KEY, 'labels_offset': labels_offset,
+            'class_names': names[max(0, labels_offset - base):], 'info': info or {}}
+
+
+def _check_shards(index, described, folder, bad):
+    """Refuses shards that are not those that build_tfrecords wrote; described: {name: records.description(…)}.
+
+    A shard with faults has other numbers because of them. What it lacks is counted as bad records instead.
+    """
+    faulty = {index.file[position] for position in index.faults}
+    ends = np.append(index.first[1:], len(index))
+    for number, path in enumerate(index.files if described else ()):
+        found = records.description(index.length[index.first[number]:ends[number]])
+        wanted = described.get(os.path.basename(path))
+        if found != wanted and number not in faulty:
+            says = f'{wanted["records"]} and {wanted["bytes"]}' if wanted else 'nothing of it'
+            raise ValueError(f'{path} is another shard than the {INFO_FILE} of {folder} describes: {found["records"]} '
+                             f'records and {found["bytes"]} bytes, there {says}. It was exchanged or cut off; fetch it '
+                             'again, or build the folder again.')
+        if wanted and found['records'] < wanted['records']:
+            bad.lose(wanted['records'] - found['records'], path)
+
+
+def _shards(folder, split):
+    """Paths of all shards of a split, in order; none may be missing."""
+    shard = re.compile(re.escape(split) + r'-\d+-of-(\d+)')
+    for parent in (folder, os.path.join(folder, split)):  # Model Garden has a folder a split
+        names = sorted(filter(shard.fullmatch, os.listdir(parent))) if os.path.isdir(parent) else []
+        if names:
+            break
+    else:
+        found = {match[1] for name in os.listdir(folder) if (match := re.fullmatch(r'(.+)-\d+-of-\d+', name))}
+        raise ValueError(f'{folder} has no shards {split}-00000-of-…; '
+                         + (f'splits there: {", ".join(sorted(found))}.' if found else
+                            'make some with python -m alexnet_tf.build_tfrecords.'))
+    if os.path.isdir(os.path.join(folder, PARTS_DIR)):
+        raise ValueError(f'{folder} is unfinished; run build_tfrecords again with the same flags.')
+    totals = {shard.fullmatch(name)[1] for name in names}
+    if len(totals) > 1:
+        raise ValueError(f'{folder} holds shards of several writings ({split}-…-of-{", -of-".join(sorted(totals))}); '
+                         'remove all but one.')
+    total, = totals
+    missing = sorted({f'{split}-{number:05d}-of-{total}' for number in range(int(total))} - set(names))
+    if missing:
+        raise ValueError(f'{folder} lacks {len(missing)} of {int(total)} shards: {", ".join(missing[:3])}'
+                         f'{" …" if len(missing) > 3 else ""}.')
+    return [os.path.join(parent, name) for name in names]
+
+
+def _described_labels(folder, info):
+    """(class names, first label) by the folder's own description; None for what it does not say."""
+    if info:
+        return tuple(info['class_names']), info['label_base']
+    path = os.path.join(folder, 'labels.txt')
+    if not os.path.exists(path):
+        return None, None
+    labels = {}
+    for line in reading.read_text(path).splitlines():
+        label, separator, name = line.partition(':')
+        if not separator or not re.fullmatch(r'\s*\d{1,6}\s*', label) or int(label) in labels:
+            raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
+        labels[int(label)] = name.strip()
+    if labels.get(0) == BACKGROUND:
+        del labels[0]
+    base = min(labels, default=0)
+    if not labels or sorted(labels) != list(range(base, base + len(labels))):
+        raise ValueError(f'{path}: labels must be consecutive numbers.')
+    return tuple(labels[label] for label in sorted(labels)), base
+
+
+def _label(index, position):
+    where = index.where(position)
+    return examples.label(examples.parse(records.read_record(index, position), where), LABEL_KEY, where)
+
+
+def _label_base(index, labels, num_classes, labels_offset):
+    """0 or 1: which of label 0 and label num_classes is among the labels. If neither: labels_offset."""
+    if not labels:
+        raise ValueError(f'none of the {len(index)} records of {index.files[0]} … can be read; fetch the folder again.')
+    if min(labels) == 0:
+        return 0
+    if max(labels) == num_classes:
+        return 1
+    if labels_offset is not None:
+        return labels_offset
+    raise ValueError(f'the labels of {len(labels)} records are {min(labels)} to {max(labels)}, which does not '
+                     'tell whether the first class is 0 or 1; say it with --labels_offset=0 or 1, or put a '
+                     "labels.txt beside the shards (a line 'label:name' a class).")

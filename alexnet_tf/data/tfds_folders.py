@@ -1,0 +1,85 @@
+"""Folders that tensorflow-datasets prepared."""
+import glob
+import os
+
+from alexnet_tf.data import records
+from alexnet_tf.files import reading
+
+FEATURES_FILE = 'features.json'
+
+
+def find(folder):
+    """The folder itself, or its only subfolder, that tensorflow-datasets wrote; None if there is none."""
+    if os.path.exists(os.path.join(folder, FEATURES_FILE)):
+        return folder
+    versions = sorted(os.path.dirname(path)
+                      for path in glob.glob(os.path.join(glob.escape(folder), '*', FEATURES_FILE)))
+    if len(versions) > 1:
+        raise ValueError(f'{folder} holds several datasets; give one of {", ".join(versions)}.')
+    return versions[0] if versions else None
+
+
+def read(folder, split, labels_offset, bad):
+    """What the folder says about a split: the fields of a Dataset; bad: BadRecords.
+
+    Raises: ValueError for a description that is damaged or does not fit, and for shards that are missing or damaged.
+    """
+    import tensorflow_datasets as tfds  # here, since only these folders need it
+    _check_features(folder)
+    try:
+        builder = tfds.builder_from_directory(folder)
+    except Exception as error:  # it does not say what it raises for a damaged description
+        raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
+                         f'{error}); prepare it again.') from error
+    if split not in builder.info.splits:
+        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}.')
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
+                         'Convert it: tfds.convert_format.')
+    image_key, label_key = _supervised(builder.info, tfds.features, folder)
+    offset = labels_offset or 0
+    return {'index': _index(folder, split, builder.info.splits[split], bad),
+            'image_key': image_key, 'label_key': label_key, 'labels_offset': offset,
+            'class_names': tuple(builder.info.features[label_key].names)[max(offset, 0):], 'info': {}}
+
+
+def _index(folder, split, described, bad):
+    """The Index of a split's shards; described: its tfds.core.SplitInfo."""
+    count = described.num_examples
+    if not count:
+        raise ValueError(f'{folder} has no examples in its split {split!r}; choose another split.')
+    paths = [os.path.join(folder, os.path.basename(path)) for path in described.filepaths]
+    index = records.index_files(paths, tolerant=bad.limit > 0)
+    if len(index) != count and not index.faults:
+        raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
+                         f'{count}; shards are missing or were exchanged.')
+    if len(index) < count:
+        bad.lose(count - len(index), folder)
+    return index
+
+
+def _check_features(folder):
+    """Refuses a features.json that names classes from elsewhere: tensorflow-datasets imports what is named there."""
+    waiting = [reading.read_json(os.path.join(folder, FEATURES_FILE))]
+    while waiting:
+        held = waiting.pop()
+        for key, value in held.items() if isinstance(held, dict) else enumerate(held):
+            if isinstance(value, dict | list):
+                waiting.append(value)
+            elif (key in ('pythonClassName', 'python_class_name', 'type')
+                  and not str(value).startswith('tensorflow_datasets.')):
+                raise ValueError(f'{folder}: {FEATURES_FILE} asks for the Python class {value!r}, which is not of '
+                                 'tensorflow-datasets; naming it would import its module. Nothing of it was run; get '
+                                 'the data from a source that you trust.')
+
+
+def _supervised(info, kinds, folder):
+    """(image key, label key) of a tensorflow-datasets description."""
+    pair = []
+    for kind, chosen in zip((kinds.Image, kinds.ClassLabel), info.supervised_keys or (None, None)):
+        keys = [key for key, feature in info.features.items() if isinstance(feature, kind)]
+        if chosen not in keys and len(keys) != 1:
+            raise ValueError(f'{folder} has {len(keys)} features of type {kind.__name__} ({", ".join(keys)}); needed '
+                             'is one, or supervised_keys that choose.')
+        pair.append(chosen if chosen in keys else keys[0])
+    return pair
