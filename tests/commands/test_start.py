@@ -74,9 +74,9 @@ def test_print_recipe_and_a_comparison_without_a_picture_need_no_tensorflow(tmp_
 @pytest.mark.parametrize('name, arguments, sentence', [
     ('train_image_classifier', ['--model_parallel=2', '--clone_on_cpu', '--train_dir={}/\x9b31mx'],
      'these are of --model_name=alexnet'),
-    pytest.param('eval_image_classifier', ['--checkpoint_path={}/\x1b]0;such'], 'no checkpoint at --checkpoint_path=',
+    pytest.param('eval_image_classifier', ['--checkpoint_path={}/\x07such'], 'no checkpoint at --checkpoint_path=',
                  marks=pytest.mark.slow),
-    pytest.param('import_weights', ['--source={}/\x1b]0;such', '--output_dir={}/out'], 'no file and no checkpoint at',
+    pytest.param('import_weights', ['--source={}/\x07such', '--output_dir={}/out'], 'no file and no checkpoint at',
                  marks=pytest.mark.slow)])
 def test_an_error_after_tensorflow_is_loaded_is_one_sentence_too(name, arguments, sentence, tmp_path):
     result = run_python(*command_line(name), *(argument.format(tmp_path) for argument in arguments), check=False)
