@@ -7,8 +7,10 @@ import pytest
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Commands that run in the process of the tests ask for one thread a core, which TensorFlow takes only once."""
+    if config.getoption('numprocesses', None) and not hasattr(config, 'workerinput'):
+        return  # pytest-xdist's own process runs no test
     import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
 

@@ -1,13 +1,19 @@
-"""Commands in the test's own process: what their flags do, without the seconds that TensorFlow takes to load."""
+"""Commands in the test's own process: what their flags do, without the seconds that TensorFlow takes to load.
+
+Flags for devices (--clone_on_cpu) and another number of threads want a process of their own: TensorFlow takes them only
+before its first operation.
+"""
 import contextlib
 import importlib
 import io
 import subprocess
+import sys
 import traceback
+from unittest import mock
 
 from absl import flags
 
-from alexnet_tf.console import command, flag_table
+from alexnet_tf.console import command, flag_table, signals
 
 
 @contextlib.contextmanager
@@ -16,17 +22,22 @@ def flags_of(rows):
     flag_table.define(rows)
     flags.FLAGS.mark_as_parsed()
     try:
-        yield
+        yield flags.FLAGS
     finally:
         for row in rows:
             delattr(flags.FLAGS, row.name)
 
 
-def call(module, *arguments, positional=None):
-    """Runs a command ('alexnet_tf.export'). Returns a CompletedProcess; returncode -1: it raised, stderr has how."""
+def call(module, *arguments, positional=None, check=False):
+    """Runs a command ('alexnet_tf.export'). Returns a CompletedProcess; returncode -1: it raised, stderr has how.
+
+    positional: as of command.run. check: whether another exit status than 0 fails the test.
+    """
     module = importlib.import_module(module) if isinstance(module, str) else module
     with flags_of(module.ROWS):
-        return call_once(module, *arguments, positional=positional)
+        result = call_once(module, *arguments, positional=positional)
+    assert not (check and result.returncode), f'{arguments} ended with {result.returncode}:\n{result.stderr}'
+    return result
 
 
 def call_once(module, *arguments, positional=None):
@@ -34,7 +45,8 @@ def call_once(module, *arguments, positional=None):
     for row in module.ROWS:
         flags.FLAGS[row.name].unparse()
     printed, status, message = io.StringIO(), 0, ''
-    with contextlib.redirect_stdout(printed):
+    # leave ends the process at once, and with it the tests
+    with contextlib.redirect_stdout(printed), mock.patch.object(signals, 'leave', sys.exit):
         try:
             rest = flags.FLAGS(['x', *map(str, arguments)])
             command.guarded('x', module.main, rest, module.ROWS, positional)

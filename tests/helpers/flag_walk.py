@@ -1,101 +1,87 @@
-"""Tries wrong values of every flag of one command, in this process.
-
-    python -m tests.helpers.flag_walk MODULE JSON      # JSON: {"base": [flags], "listed": {flag: [[arguments], …]}}
-
-Wrong values come from each flag's own definition (type, bounds, choices), and for texts and lists from `listed`. The
-last line that is printed is JSON: {"flags": {name: kind}, "outcomes": [[name, arguments, exit status, message], …]};
-exit status -1: an exception that would have been a traceback; 0: the command took the value and ran to its end.
-"""
+"""Wrong values of every flag of a command, from the rows of its table."""
 import importlib
-import json
-import sys
-import traceback
 
-from absl import flags
-
-from alexnet_tf.console import command
-
-TOO_LARGE = 2 ** 31
+from alexnet_tf.console.flag_table import LARGEST, SET, UNSET
+from tests.helpers.commands import call_once, flags_of
 
 
-def define(module):
-    """Defines the flags of a command. Returns their names."""
-    before = set(flags.FLAGS)
-    (getattr(module, 'define_flags', None) or module._define_flags)()
-    return sorted(set(flags.FLAGS) - before)
+def is_listed(row):
+    """Whether a row alone does not say what is wrong for it: texts, lists, and numbers without bounds."""
+    if row.refused or row.choices:
+        return False
+    return row.kind in (str, list) or (row.kind is float and row.low is None and row.high is None)
 
 
-def kind_of(flag):
-    """'refused', 'choice', 'boolean', 'number', 'unbounded number', 'list' or 'text'."""
-    if flag.help.startswith('Refused: '):
-        return 'refused'
-    names = {'EnumParser': 'choice', 'BooleanParser': 'boolean', 'ListParser': 'list', 'ArgumentParser': 'text'}
-    name = type(flag.parser).__name__
-    if name in names:
-        return names[name]
-    assert name in ('FloatParser', 'IntegerParser'), f'{flag.name}: {name} is new here; say what is wrong for it'
-    bounds = flag.parser.lower_bound, flag.parser.upper_bound
-    return 'number' if any(bound is not None for bound in bounds) else 'unbounded number'
-
-
-def wrong_values(flag):
-    """Values that a flag must refuse, by its definition."""
-    parser, kind = flag.parser, kind_of(flag)
-    if kind == 'refused':
-        return ['true'] if flag.boolean else ['1', 'x']
-    if kind == 'choice':
-        return ['', 'no_such', parser.enum_values[0].swapcase() + '!', ','.join(parser.enum_values[:2] * 2)]
-    if kind == 'boolean':
+def wrong_values(row):
+    """Values that a flag must refuse, by its row."""
+    if row.refused:
+        return ['true'] if row.kind is bool else ['1', 'x']
+    if row.choices:
+        return ['', 'no_such', row.choices[0].swapcase() + '!', ','.join(row.choices[:2] * 2)]
+    if row.kind is bool:
         return ['maybe', '2', '']
-    if kind == 'list':
+    if row.kind is list:
         return []
-    if kind == 'text':
-        return ['']
-    whole = type(parser).__name__ == 'IntegerParser'
-    step = 1 if whole else 1e-3
-    values = ['x', '', 'nan', 'inf', '-inf', '1e', '0x', '1,2', '\x1b[31m1'] + ['1.5', str(10 ** 30)] * whole
-    if parser.lower_bound is not None:
-        values += [str(parser.lower_bound - step), str(-10 ** 30)]
-    if parser.upper_bound is not None:
-        return values + [str(parser.upper_bound + step)]
-    return values + [str(TOO_LARGE)] * whole
+    if row.kind is str:
+        return [] if row.may_be_empty else ['']
+    return wrong_numbers(row, step=1 if row.kind is int else 1e-3)
 
 
-def may_be_empty(module):
-    return getattr(module, 'MAY_BE_EMPTY', ())
+def wrong_numbers(row, step):
+    values = ['x', '', 'nan', 'inf', '-inf', '1e', '0x', '1,2', '\x1b[31m1']
+    if row.kind is int:
+        values += ['1.5', str(10 ** 30)]
+    if row.low is not None:
+        values += [str(row.low - step), str(-10 ** 30)]
+    if row.high is not None:
+        return [*values, str(row.high + step)]
+    return [*values, str(LARGEST + 1)] if row.kind is int else values
 
 
-def outcome(module, arguments):
-    """(exit status, message) of a command with these arguments."""
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    try:
-        rest = flags.FLAGS(['x', *arguments])
-        command.guarded('x', module.main, rest, may_be_empty=may_be_empty(module))
-    except flags.Error as error:
-        return 1, str(error)  # absl prints it and exits with 1
-    except SystemExit as end:
-        return (1, end.code) if isinstance(end.code, str) else (end.code, '')
-    except BaseException:
-        return -1, traceback.format_exc()
-    return 0, ''
+def contradictions(rows):
+    """[(name, arguments)]: every flag beside a value of another one with which it has no effect, or is needed."""
+    by_name, found = {row.name: row for row in rows}, []
+    for row in rows:
+        found += [(row.name, [f'--{row.name}={good_value(row)}', *arguments])
+                  for other, values in row.works_with for arguments in settings_outside(by_name[other], values, rows)]
+        if row.needed_with:
+            other, value = row.needed_with
+            found.append((row.name, [f'--{other}={value}']))
+    return found
 
 
-def main():
-    module, (base, listed) = importlib.import_module(sys.argv[1]), (
-        json.loads(sys.argv[2])[key] for key in ('base', 'listed'))
-    names = define(module)
-    kinds = {name: kind_of(flags.FLAGS[name]) for name in names}
-    tried = []
-    for name in names:
-        cases = [[f'--{name}={value}'] for value in wrong_values(flags.FLAGS[name])]
-        cases = [] if name in may_be_empty(module) else cases
-        tried += [(name, arguments, *outcome(module, [*base, *arguments]))
-                  for arguments in cases + listed.get(name, [])]
-    for arguments in listed.get('', []):  # pairs that contradict each other
-        tried.append(('', arguments, *outcome(module, [*base, *arguments])))
-    print(json.dumps({'flags': kinds, 'outcomes': tried}))
+def settings_outside(row, values, rows):
+    """Lists of arguments, each of which gives a flag a value that is not one of `values` (see Flag.works_with)."""
+    if values == UNSET:
+        return [[f'--{row.name}={good_value(row)}']]
+    if values != SET:
+        needed = {other.needed_with: f'--{other.name}={good_value(other)}' for other in rows if other.needed_with}
+        return [[f'--{row.name}={value}', *filter(None, [needed.get((row.name, value))])]
+                for value in row.choices if value not in values]
+    if row.may_be_empty:
+        return [[f'--{row.name}=']]
+    return [[f'--{row.name}=0']] if row.kind is not bool and row.default else [[]]
 
 
-if __name__ == '__main__':
-    main()
+def good_value(row):
+    """A value that a flag can have; of a text, one that looks like it."""
+    if row.choices:
+        return row.choices[-1]
+    if row.kind is bool:
+        return 'true'
+    return row.default or {int: 3, float: 0.5}.get(row.kind, '4')
+
+
+def outcomes(module, base, listed):
+    """[(name, arguments, exit status, message)] of a command, one for each wrong value.
+
+    Args:
+      base: arguments that make a command which ends well.
+      listed: {flag: lists of arguments that are wrong}; of '': of several flags together.
+    """
+    module = importlib.import_module(module)
+    cases = [(row.name, [f'--{row.name}={value}']) for row in module.ROWS for value in wrong_values(row)]
+    cases += [(name, arguments) for name, several in listed.items() for arguments in several]
+    with flags_of(module.ROWS):
+        results = [call_once(module, *base, *arguments) for _, arguments in cases]
+    return [(*case, result.returncode, result.stderr) for case, result in zip(cases, results)]

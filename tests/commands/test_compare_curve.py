@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_tf import compare_curve
 from alexnet_tf.model import specs
-from tests.helpers.processes import run_python
+from tests.helpers.commands import call
 
 # Some lines of the log of CaffeNet with LRN: (iteration, test accuracy), batch 256; the last two are not among the
 # points that the module has.
@@ -101,18 +101,17 @@ def test_the_judgement_gives_the_likeliest_reason(point, cuts, sentence):
 
 def test_a_picture_is_drawn(run, tmp_path):
     pytest.importorskip('matplotlib')
-    printed = []
-    compare_curve.compare(run, num_examples=10, output=str(tmp_path / 'new' / 'c.png'), log=printed.append)
-    assert (tmp_path / 'new' / 'c.png').read_bytes().startswith(b'\x89PNG')
-    assert printed[-1] == f'The curve is in {tmp_path / "new" / "c.png"}.'
+    picture = tmp_path / 'new' / 'c.png'
+    printed = call(compare_curve, f'--train_dir={run}', '--num_examples=10', f'--output={picture}', check=True).stdout
+    assert picture.read_bytes().startswith(b'\x89PNG')
+    assert printed.endswith(f'The curve is in {picture}.\n')
 
 
 def test_without_matplotlib_there_is_the_table_and_a_sentence(run, tmp_path, monkeypatch):
     for name in ('matplotlib', 'matplotlib.figure'):
         monkeypatch.setitem(sys.modules, name, None)
-    printed = []
-    compare_curve.compare(run, num_examples=10, log=printed.append)
-    assert printed[0].startswith('epoch') and printed[-1].endswith('pip install matplotlib')
+    printed = call(compare_curve, f'--train_dir={run}', '--num_examples=10', check=True).stdout
+    assert printed.startswith('epoch') and printed.endswith('pip install matplotlib\n')
     assert not (tmp_path / 'curve.png').exists()
 
 
@@ -132,7 +131,7 @@ def test_a_damaged_line_is_named(run, tmp_path, line):
 
 
 def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no.such' does not exist; give the --train_dir"):
+    with pytest.raises(ValueError, match="no such' has no metrics.jsonl; give the --train_dir"):
         compare_curve.read_run(str(tmp_path / 'no such'))
     with pytest.raises(ValueError, match='has no metrics.jsonl; give'):
         compare_curve.read_run(str(tmp_path))
@@ -148,7 +147,9 @@ def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
 
 
 def test_the_command_takes_the_folder_with_and_without_its_flag(run):
-    command = ('-m', 'alexnet_tf.compare_curve', '--num_examples=10', '--output=')
-    assert 'After 3.0 epochs: 10.0 % top-1' in run_python(*command, run).stdout
-    refused = run_python(*command, f'--train_dir={run}', 'another', check=False)
+    options = ['--num_examples=10', '--output=']
+    for folder in (run, f'--train_dir={run}'):
+        result = call(compare_curve, folder, *options, positional='train_dir', check=True)
+        assert 'After 3.0 epochs: 10.0 % top-1' in result.stdout
+    refused = call(compare_curve, f'--train_dir={run}', 'another', *options, positional='train_dir')
     assert refused.returncode == 1 and 'not understood: another; it takes one train_dir and flags' in refused.stderr

@@ -1,0 +1,84 @@
+"""How every command starts, in processes of their own: help and wrong flags answer without TensorFlow, and print
+nothing that could act on a terminal."""
+import importlib
+import json
+import re
+import unicodedata
+
+import pytest
+
+from tests.helpers.processes import run_python, run_pythons
+
+SCRIPTS = ('train_image_classifier', 'eval_image_classifier')
+# One wrong call of every command, with a character that terminals act on: refused by absl, or by the command itself.
+WRONG = {
+    'train_image_classifier': ['--optimizer=sg\x1b[31md'], 'eval_image_classifier': ['--checkpoint_path=,\x1b]0;x'],
+    'build_tfrecords': ['--input_dir=/no', '--output_dir=/no', '--seed=\x1b[31m'],
+    'export': ['\x9b31mx', '--output_dir=x'],
+    'import_weights': ['--variant=\x07', '--source=/no', '--output_dir=/no'], 'ablate': ['--seeds=0,\x07'],
+    'compare_curve': ['one', 'two\x1b[2J']}
+HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx')
+
+
+def command_line(name):
+    """Arguments of Python that start a command and let it list what it imports."""
+    return ['-X', 'importtime', *([f'{name}.py'] if name in SCRIPTS else ['-m', f'alexnet_tf.{name}'])]
+
+
+def split_imports(result):
+    """(modules that a process imported, the rest of its stderr)."""
+    lines = result.stderr.splitlines()
+    imported = {line.rpartition('|')[2].strip() for line in lines if line.startswith('import time:')}
+    assert 'absl.flags' in imported
+    return imported, [line for line in lines if not line.startswith('import time:')]
+
+
+def assert_light(result):
+    assert not split_imports(result)[0].intersection(HEAVY), f'{result.args} imports what it does not need'
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_help_needs_no_tensorflow_and_has_every_flag(name):
+    result = run_python(*command_line(name), '--help', check=False)
+    assert_light(result)
+    for row in importlib.import_module(name if name in SCRIPTS else f'alexnet_tf.{name}').ROWS:
+        assert re.search(rf'^ +--(\[no\])?{row.name}:', result.stdout, re.M), f'--help lacks {row.name}'
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_wrong_flag_needs_no_tensorflow_and_prints_nothing_raw(name):
+    result = run_python(*command_line(name), *WRONG[name], check=False)
+    assert_light(result)
+    check_refusal(name, result)
+
+
+def check_refusal(name, result, status=1):
+    _, lines = split_imports(result)
+    said = [line for line in lines if line.startswith((f'{name}: ', 'FATAL Flags parsing error: '))]
+    raw = [character for character in result.stdout + ''.join(lines) if unicodedata.category(character) == 'Cc'
+           and character != '\n']
+    case = f'{name}: {result.returncode} {lines}'
+    assert result.returncode == status and len(said) == 1 and not raw and 'Traceback' not in ''.join(lines), case
+
+
+def test_print_recipe_and_a_comparison_without_a_picture_need_no_tensorflow(tmp_path):
+    (tmp_path / 'metrics.jsonl').write_text(json.dumps({'kind': 'validation', 'step': 9, 'accuracy': 0.1}) + '\n')
+    (tmp_path / 'flags.json').write_text('{"batch_size": 128}')
+    recipe, compared = run_pythons([*command_line('train_image_classifier'), '--print_recipe', '--recipe=caffe'],
+                                   [*command_line('compare_curve'), tmp_path, '--output='])
+    assert '--variant=caffe' in recipe.stdout and 'After 0.0 epochs: 10.0 % top-1' in compared.stdout
+    for result in (recipe, compared):
+        assert_light(result)
+
+
+@pytest.mark.parametrize('name, arguments, sentence', [
+    ('train_image_classifier', ['--model_parallel=2', '--clone_on_cpu', '--train_dir={}/\x9b31mx'],
+     'these are of --model_name=alexnet'),
+    pytest.param('eval_image_classifier', ['--checkpoint_path={}/\x07such'], 'no checkpoint at --checkpoint_path=',
+                 marks=pytest.mark.slow),
+    pytest.param('import_weights', ['--source={}/\x07such', '--output_dir={}/out'], 'no file and no checkpoint at',
+                 marks=pytest.mark.slow)])
+def test_an_error_after_tensorflow_is_loaded_is_one_sentence_too(name, arguments, sentence, tmp_path):
+    result = run_python(*command_line(name), *(argument.format(tmp_path) for argument in arguments), check=False)
+    assert sentence in result.stderr
+    check_refusal(name, result)

@@ -1,0 +1,95 @@
+"""Flags as rows: what absl makes of each kind, which values are refused, and which flags have no effect."""
+import pytest
+from absl import flags
+
+from alexnet_tf.console import flag_table
+from alexnet_tf.console.flag_table import SET, UNSET, Flag
+from tests.helpers.commands import flags_of
+
+ROWS = (
+    Flag('name', str, None, 'A text.'), Flag('split', str, 'train', "A split; '' for none.", may_be_empty=True),
+    Flag('count', int, 5, 'A number.', 1), Flag('share', float, 0.5, 'A share.', 0, 1),
+    Flag('yes', bool, False, 'A switch.'),
+    Flag('kind', str, 'plain', 'A choice.', choices=('plain', 'steps', 'other')),
+    Flag('steps', list, [], 'Some steps.', works_with=(('kind', ('steps', 'other')),), needed_with=('kind', 'steps')),
+    Flag('even', int, None, 'An even number.', valid=(lambda value: value is None or value % 2 == 0, 'must be even')),
+    Flag('beside', int, None, 'A number.', works_with=(('yes', SET), ('name', UNSET))),
+    Flag('old', str, None, 'Refused: it is gone.', refused='it is gone.'))
+
+
+@pytest.fixture
+def parse():
+    """Parses arguments; {name: value}."""
+    with flags_of(ROWS) as values:
+        def parse(*arguments):
+            for row in ROWS:
+                values[row.name].unparse()
+            values(['x', *arguments])
+            return {row.name: values[row.name].value for row in ROWS}
+        yield parse
+
+
+def test_a_flag_has_the_kind_and_the_default_of_its_row(parse):
+    assert parse() == {row.name: row.default for row in ROWS}
+    found = parse('--name=a', '--split=', '--count=7', '--share=1', '--yes', '--kind=other', '--steps=a,b', '--even=4')
+    given = {'name': 'a', 'split': '', 'count': 7, 'share': 1.0, 'yes': True, 'kind': 'other', 'steps': ['a', 'b'],
+             'even': 4}
+    assert found == {row.name: row.default for row in ROWS} | given
+    flag_table.check_values(ROWS)
+
+
+@pytest.mark.parametrize('argument, sentence', [
+    ('--count=0', '0 is not an integer in the range [1, 2147483647]'), ('--count=x', 'invalid literal'),
+    ('--count=2147483648', '2147483648 is not an integer in the range [1, 2147483647]'),
+    ('--share=1.1', '1.1 is not a number in the range [0, 1]'),
+    ('--kind=none', 'should be one of <plain|steps|other>'), ('--even=3', 'must be even'),
+    ('--old=1', 'refused: it is gone.'), ('--none=1', "Unknown command line flag 'none'")])
+def test_absl_refuses_what_a_row_excludes(argument, sentence, parse):
+    with pytest.raises(flags.Error) as refused:
+        parse(argument)
+    assert sentence in str(refused.value)
+
+
+def test_required_flags_must_be_given():
+    row = Flag('must', str, None, 'A text.', required=True)
+    with flags_of([row]) as values:
+        with pytest.raises(flags.Error, match='must have a value'):
+            values(['x'])
+        values(['x', '--must=a'])
+        assert values['must'].value == 'a'
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['--share=nan'], '--share=nan; it must be a finite number.'),
+    (['--name='], '--name= is empty; give a value, or leave the flag out.'),
+    (['--kind=steps', '--steps=a,'], '--steps has an empty entry; remove the comma.')])
+def test_values_that_no_flag_can_have(arguments, sentence, parse):
+    parse(*arguments)
+    with pytest.raises(ValueError) as refused:
+        flag_table.check_values(ROWS)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['--kind=steps'], '--kind=steps needs --steps: Some steps.'),
+    (['--steps=a'], '--steps has no effect with --kind=plain; leave it out, or choose --kind=steps|other.'),
+    (['--beside=1'], '--beside has no effect without --yes; give both, or neither.'),
+    (['--beside=1', '--yes', '--name=a'], '--beside has no effect with --name=a; give one of the two.')])
+def test_flags_without_effect(arguments, sentence, parse):
+    parse(*arguments)
+    with pytest.raises(ValueError) as refused:
+        flag_table.check_effects(ROWS)
+    assert str(refused.value) == sentence
+
+
+def test_flags_that_take_effect_are_allowed(parse):
+    for arguments in ([], ['--kind=steps', '--steps=a'], ['--kind=other'], ['--beside=1', '--yes']):
+        parse(*arguments)
+        flag_table.check_values(ROWS)
+        flag_table.check_effects(ROWS)
+
+
+def test_the_flags_of_a_table_are_gone_after_the_with():
+    with flags_of(ROWS[:1]):
+        assert 'name' in flags.FLAGS
+    assert 'name' not in flags.FLAGS
