@@ -6,6 +6,8 @@ import resource
 
 import pytest
 
+from tests.helpers.small_processes import Started, finish, hash_in
+
 
 @pytest.mark.slow
 def test_two_clones_go_back_too(tmp_path):
