@@ -1,4 +1,5 @@
 """Small runs in processes of their own, forked from one that has imported TensorFlow, which takes three seconds."""
+import contextlib
 import multiprocessing
 import os
 import re
@@ -30,7 +31,8 @@ class Started:
         return self._process.exitcode
 
     def send_signal(self, number):
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, number)
 
     def wait(self, timeout):
         """The exit status. Raises subprocess.TimeoutExpired."""
