@@ -3,8 +3,6 @@
 Sums are split among the threads of an operation, so their number (--intra_op_threads) belongs to the run, which keeps
 it whatever the machine has.
 """
-import concurrent.futures
-import json
 import os
 import re
 import subprocess
@@ -13,9 +11,10 @@ import sys
 import pytest
 
 from alexnet_tf.run_folder import metrics
-from alexnet_tf.training import resuming
-from tests.faults.test_checkpoint_faults import content
+from tests.faults.conftest import rows
 from tests.helpers.processes import ROOT
+from tests.helpers.saved import content
+from tests.helpers.small_processes import finish, hash_in
 
 STEPS = 200
 REAL = ('train_image_classifier.py', '--batch_size=8', '--validation_split_name=', '--learning_rate_decay_type=fixed',
@@ -33,27 +32,27 @@ def run(*arguments, cores=None, **environment):
     return done.stdout
 
 
-def small(folder, *arguments, **kwargs):
-    """The hash of all that 200 steps of the small run leave."""
-    printed = run('-m', 'tests.helpers.small_run', str(folder), f'--steps={STEPS}', '--save_secs=1000', *arguments,
-                  **kwargs)
-    return re.search(r'^hash (\w{64})$', printed, re.M)[1]
+OTHER = '--decode_threads=0', '--cores=1', '--inter_op_threads=1'
 
 
-@pytest.mark.parametrize('clones', [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_other_threads_and_autotune_change_no_bit(tmp_path, clones):
-    common = '--intra_op_threads=3', f'--num_clones={clones}'
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        expected = pool.submit(small, tmp_path / 'one', *common, '--decode_threads=4')
-        again = small(tmp_path / 'two', *common, '--decode_threads=0', cores=1, TF_NUM_INTEROP_THREADS='1')
-    assert again == expected.result()
+def test_other_threads_and_autotune_change_no_bit(tmp_path, uninterrupted):
+    assert (hash_in(finish(tmp_path, *OTHER)), rows(tmp_path)) == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('clones', [1, 2])
+def test_other_threads_change_no_bit_of_many_steps(tmp_path, clones):
+    common = f'--steps={STEPS}', '--save_secs=1000', f'--num_clones={clones}'
+    hashes = [hash_in(finish(tmp_path / name, *common, *threads)) for name, threads in (
+        ('one', ['--decode_threads=4']), ('two', OTHER))]
+    assert hashes[0] == hashes[1]
 
 
 def left_by(folder):
     """(step and loss of each row, {variable: value}) of a real run."""
     rows = [(row['step'], row['loss']) for row in metrics.read(str(folder))]
     newest = max(folder.glob('*.index'), key=lambda path: int(re.search(r'(\d+)\.index', path.name)[1]))
-    return rows, content(str(newest).removesuffix('.index'))
+    return rows, content(newest.with_suffix(''))
 
 
 def check_same(one, two):
@@ -76,19 +75,3 @@ def test_both_networks_with_other_threads_and_resumed_on_fewer_cores(tmp_path, n
     train('resumed', STEPS // 2, '--intra_op_threads=2', cores=1)
     assert '2 (as the run was begun)' in train('resumed', STEPS, cores=1)
     check_same(tmp_path / 'whole', tmp_path / 'resumed')
-
-
-def test_the_number_of_threads_is_that_of_the_run(tmp_path):
-    cores = len(os.sched_getaffinity(0))
-    assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one a core')
-    file = tmp_path / resuming.FLAGS_FILE
-    file.write_text(json.dumps({'intra_op_threads': cores + 1}))
-    assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
-    assert resuming.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
-    now = dict.fromkeys(resuming.COMPARED) | {'intra_op_threads': 7}
-    with pytest.raises(ValueError, match=rf'intra_op_threads={cores + 1}, not 7.*--allow_changes=intra_op_threads'):
-        resuming.check(str(tmp_path), now, [])
-    for wrong in ('2', True, 0, 1025, 2.0, [2]):
-        file.write_text(json.dumps({'intra_op_threads': wrong}))
-        with pytest.raises(ValueError, match='must be a whole number from 1 to 1024'):
-            resuming.choose_threads(str(tmp_path), None)

@@ -1,7 +1,4 @@
-"""Scoring where it goes wrong easily: ties, remainders, few classes, ten views, other types, other sizes.
-
-test_training.py compares plain accuracy, recall and loss with NumPy.
-"""
+"""Scoring, against NumPy, where it goes wrong easily: ties, remainders, few classes, ten views, other types."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,10 +58,11 @@ def test_five_are_right_for_certain_among_up_to_five_classes(classes):
     assert result.accuracy == pytest.approx((labels == 0).mean())
 
 
-def test_a_broken_network_of_nan_is_no_better_than_chance():
-    result, _, _ = run(np.full([20, 10], np.nan), np.arange(20) % 10)
+@pytest.mark.parametrize('score, loss', [(np.nan, np.nan), (0.0, np.log(10))])
+def test_a_broken_network_is_no_better_than_chance(score, loss):
+    result, _, _ = run(np.full([20, 10], score), np.arange(20) % 10)
     assert (result.accuracy, result.recall_5) == (0.1, 0.5)
-    assert np.isnan(result.loss)
+    assert result.loss == pytest.approx(loss, nan_ok=True)
 
 
 def test_scores_are_float32_of_a_bfloat16_network():
@@ -116,11 +114,14 @@ def test_ten_views_average_probabilities_with_a_mean_image():
     logits = np.stack([model(view - mean_image[16:240, 16:240]).numpy() for view in views]).astype(np.float64)
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     shares = (shares / shares.sum(-1, keepdims=True)).mean(0)
-    scores, _, _, losses = evaluation.make_eval_step([(model, mean_image, 224)], num_views=10)(
-        squares, np.array([0, 1, 2], np.int64))
+    labels = np.array([0, 1, 2], np.int64)
+    batches = tf.data.Dataset.from_tensor_slices((squares, labels)).batch(2)
+    result, scores, seen = evaluation.evaluate(
+        evaluation.make_eval_step([(model, mean_image, 224)], num_views=10), batches, 3, keep_scores=True)
     assert 0.01 < shares.max(1).min() < 0.99
     np.testing.assert_allclose(np.exp(scores), shares, rtol=1e-4)
-    assert float(losses) == pytest.approx(-np.log(shares[[0, 1, 2], [0, 1, 2]]).sum(), rel=1e-4)
+    assert result.loss == pytest.approx(-np.log(shares[labels, labels]).mean(), rel=1e-4)
+    assert result.accuracy == (shares.argmax(1) == labels).mean() and seen.tolist() == [0, 1, 2]
     centre, _, _, _ = evaluation.make_eval_step([(model, mean_image, 224)])(squares, np.array([0, 1, 2], np.int64))
     np.testing.assert_allclose(centre, logits[4], rtol=1e-4, atol=1e-3)
     softmax_of_mean_logits = np.exp(logits.mean(0)) / np.exp(logits.mean(0)).sum(1, keepdims=True)

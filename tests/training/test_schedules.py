@@ -1,12 +1,9 @@
-"""Schedules at hand-computed points, their edges, and Plateau's rules.
-
-test_training.py has the plain cases, slim's two schedules against TF1, and Plateau in a checkpoint.
-"""
+"""Schedules at hand-computed points, slim's two against TF1, and their edges; the plateau's rules; a run's length."""
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.training import schedules
+from alexnet_tf.training import pace, schedules
 from alexnet_tf.training.plateau import Plateau
 from nets import slim_checkpoints
 
@@ -14,20 +11,20 @@ v1 = tf.compat.v1
 EVERY_TYPE = pytest.mark.parametrize('decay_type', schedules.DECAY_TYPES)
 
 
-def rate(step, decay_type, **kwargs):
-    return schedules.learning_rate(step, **{'decay_type': decay_type, 'base': 0.4, 'steps_per_epoch': 10} | kwargs)
+def rate(step, decay_type, *, base=0.4, steps_per_epoch=10, divisions=0, **kwargs):
+    return schedules.Decay(decay_type, base, **kwargs).rate(step / steps_per_epoch, divisions)
 
 
 @pytest.mark.parametrize('decay_type, kwargs, expected', [
     ('fixed', {}, {0: 0.4, 10 ** 9: 0.4}),
-    ('exponential', {'decay_factor': 0.5, 'epochs_per_decay': 3}, {0: 0.4, 29: 0.4, 30: 0.2, 59: 0.2, 60: 0.1}),
-    ('exponential', {'decay_factor': 0.5, 'epochs_per_decay': 0.5}, {4: 0.4, 5: 0.2, 10: 0.1}),
+    ('exponential', {'factor': 0.5, 'epochs_per_decay': 3}, {0: 0.4, 29: 0.4, 30: 0.2, 59: 0.2, 60: 0.1}),
+    ('exponential', {'factor': 0.5, 'epochs_per_decay': 0.5}, {4: 0.4, 5: 0.2, 10: 0.1}),
     ('polynomial', {'end': 0.0, 'epochs_per_decay': 4}, {0: 0.4, 10: 0.3, 39: 0.01, 40: 0, 41: 0, 900: 0}),
     ('polynomial', {'end': 0.2, 'epochs_per_decay': 4}, {0: 0.4, 20: 0.3, 40: 0.2, 900: 0.2}),
     ('piecewise', {'boundaries': (2, 4, 4)}, {0: 0.4, 19: 0.4, 20: 0.04, 39: 0.04, 40: 0.0004}),
     ('piecewise', {'boundaries': ()}, {0: 0.4, 1000: 0.4}),
     # The order of boundaries does not matter: each that is past counts.
-    ('piecewise', {'boundaries': (3, 1), 'decay_factor': 0.5}, {9: 0.4, 10: 0.2, 30: 0.1}),
+    ('piecewise', {'boundaries': (3, 1), 'factor': 0.5}, {9: 0.4, 10: 0.2, 30: 0.1}),
     ('plateau', {}, {0: 0.4, 1000: 0.4}),
     ('plateau', {'divisions': 3}, {0: 0.0004}),
     # As in slim, the warm-up only limits the schedule, whose first division falls into it here.
@@ -51,7 +48,7 @@ def test_divided_exactly_when_the_epochs_end_in_a_whole_step(examples, batch_siz
     end = examples * epochs // batch_size
     assert end * batch_size == examples * epochs
     for times in range(1, 30):
-        rates = [rate(times * end + late, 'exponential', steps_per_epoch=examples / batch_size, decay_factor=0.5,
+        rates = [rate(times * end + late, 'exponential', steps_per_epoch=examples / batch_size, factor=0.5,
                       epochs_per_decay=epochs) for late in (-1, 0)]
         assert rates == pytest.approx([0.4 * 0.5 ** (times - 1), 0.4 * 0.5 ** times])
 
@@ -76,14 +73,14 @@ def test_rates_never_rise_after_the_warm_up(decay_type):
         assert rates[-1] < rates[10]
 
 
-@pytest.mark.parametrize('kwargs', [{'epochs_per_decay': 4, 'decay_factor': 0.94, 'end': 0.001},
-                                    {'epochs_per_decay': 0.7, 'decay_factor': 0.5, 'end': 0.0}])
+@pytest.mark.parametrize('kwargs', [{'epochs_per_decay': 4, 'factor': 0.94, 'end': 0.001},
+                                    {'epochs_per_decay': 0.7, 'factor': 0.5, 'end': 0.0}])
 def test_slims_schedules_over_many_steps(kwargs):
     steps = np.arange(100)
     decay_steps = round(10 * kwargs['epochs_per_decay'])
     with tf.Graph().as_default(), v1.Session() as session:
         step = v1.placeholder(tf.int64, [])
-        both = (v1.train.exponential_decay(0.4, step, decay_steps, kwargs['decay_factor'], staircase=True),
+        both = (v1.train.exponential_decay(0.4, step, decay_steps, kwargs['factor'], staircase=True),
                 v1.train.polynomial_decay(0.4, step, decay_steps, kwargs['end'], power=1.0, cycle=False))
         slims = np.array([session.run(both, {step: number}) for number in steps])
     ours = [[rate(number, kind, **kwargs) for kind in ('exponential', 'polynomial')] for number in steps]
@@ -129,3 +126,24 @@ def test_plateau_resumed_anywhere_decides_as_one_that_went_on(interrupted_after,
     slim_checkpoints.load(second.variables, slim_checkpoints.save(named, str(tmp_path / 'model.ckpt-1')))
     decisions += [second.update(error) for error in errors[interrupted_after:]]
     assert decisions == expected
+
+
+@pytest.mark.parametrize('examples, batch_size, epochs, expected', [
+    (2000, 32, 2, 125), (1000, 3, 3, 1000), (9469, 7, 7, 9469), (100, 32, 1, 4), (100, 32, 0.01, 1), (100, 32, 0, 0),
+    (4, 8, 2 * pace.LARGEST, pace.LARGEST)])
+def test_steps_of_epochs_are_rounded_up(examples, batch_size, epochs, expected):
+    assert pace.steps(examples, batch_size=batch_size, num_epochs=epochs) == expected
+
+
+@pytest.mark.parametrize('epochs', [1e308, 2 * pace.LARGEST + 2])
+def test_more_steps_than_can_be_counted_are_refused(epochs):
+    with pytest.raises(ValueError, match=r'--num_epochs=.* would be .* steps; it must be at most 2147483647'):
+        pace.steps(4, batch_size=8, num_epochs=epochs)
+
+
+def test_rates_of_biases_are_a_multiple_of_the_common_one():
+    names = ('conv1/weights', 'conv1/biases')
+    twice = schedules.Decay('piecewise', 0.4, boundaries=(1,), bias_factor=2.0)
+    assert twice.own_rates and twice.settings(1, names) == schedules.Settings(pytest.approx(0.04), (1.0, 2.0))
+    common = schedules.Decay('plateau', 0.4)
+    assert not common.own_rates and common.settings(9, names, 2) == schedules.Settings(pytest.approx(0.004), (1.0, 1.0))

@@ -1,13 +1,11 @@
-"""Every optimizer through the train step, with slim's flags away from their defaults, against published formulas.
-
-test_training.py has the paper's rule, label smoothing, and TF1's optimizers of the same name.
-"""
+"""Every optimizer through the train step, against published formulas and against TF1's of the same name."""
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
 from alexnet_tf.data import preprocessing
+from alexnet_tf.data.color_noise import ColorNoise
 from alexnet_tf.training import optimizers
 from alexnet_tf.training.state import State
 from alexnet_tf.training.step import make_train_step
@@ -34,7 +32,7 @@ def make_model():
 def run_steps(state, rates=RATES, **kwargs):
     """The real step, once a rate; returns the losses."""
     kwargs = {'mean': MEAN, 'seed': 5, 'weight_decay': DECAY} | kwargs
-    step = make_train_step(state, tf.distribute.get_strategy(), batch_size=len(IMAGES), **kwargs)
+    step = make_train_step(state, batch_size=len(IMAGES), **kwargs)
     losses = []
     for number, rate in enumerate(rates):
         state.optimizer.learning_rate.assign(rate)
@@ -42,13 +40,14 @@ def run_steps(state, rates=RATES, **kwargs):
     return losses
 
 
-def gradients_of(model, images):
-    """Of the loss averaged over the batch, without decay."""
+def loss_and_gradients(model, images, smoothing=0.0):
+    """The loss averaged over the batch, without decay, and its gradients."""
+    targets = np.eye(3)[LABELS] * (1 - smoothing) + smoothing / 3
     with tf.GradientTape() as tape:
-        logits = model(images)
-        chosen = tf.gather(tf.nn.log_softmax(logits), LABELS, batch_dims=1)
-        loss = -tf.reduce_mean(chosen)
-    return [gradient.numpy().astype(np.float64) for gradient in tape.gradient(loss, model.trainable_variables)]
+        log_probabilities = tf.nn.log_softmax(model(images))
+        loss = -tf.reduce_mean(tf.reduce_sum(targets.astype(np.float32) * log_probabilities, 1))
+    return float(loss), [gradient.numpy().astype(np.float64)
+                         for gradient in tape.gradient(loss, model.trainable_variables)]
 
 
 # The published rules, in float64: (w, g, rate, s) -> w, where s keeps what a rule remembers.
@@ -108,9 +107,10 @@ def test_published_rules_with_decay_and_changing_rate(rule):
     state, twin = State(make_model(), optimizers.make(rule.__name__, **FLAGS)), make_model()
     memories = [{} for _ in twin.trainable_variables]
     start = [variable.numpy() for variable in twin.trainable_variables]
-    run_steps(state)
-    for rate in RATES:
-        gradients = gradients_of(twin, IMAGES - MEAN)
+    losses = run_steps(state)
+    for rate, loss in zip(RATES, losses):
+        expected, gradients = loss_and_gradients(twin, IMAGES - MEAN)
+        assert loss == pytest.approx(expected, rel=1e-4)
         for variable, gradient, memory in zip(twin.trainable_variables, gradients, memories):
             w = variable.numpy().astype(np.float64)
             if variable.name.endswith('weights:0'):
@@ -120,6 +120,45 @@ def test_published_rules_with_decay_and_changing_rate(rule):
         moved = np.abs(expected.numpy() - before).max()
         assert moved > 1e-3
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3 * moved, err_msg=actual.name)
+
+
+@pytest.mark.parametrize('name, reference', [
+    ('sgd', lambda: v1.train.GradientDescentOptimizer(0.01)),
+    ('adagrad', lambda: v1.train.AdagradOptimizer(0.01, 0.1)),
+    ('rmsprop', lambda: v1.train.RMSPropOptimizer(0.01, 0.9, 0.9, 1.0)),
+    ('ftrl', lambda: v1.train.FtrlOptimizer(0.01, -0.5, 0.1)),
+    ('adadelta', lambda: v1.train.AdadeltaOptimizer(0.01, 0.95, 1.0)),
+    ('adam', lambda: v1.train.AdamOptimizer(0.01, 0.9, 0.999, 1.0)),
+    ('momentum', lambda: v1.train.MomentumOptimizer(0.01, 0.9)),  # the same while the rate is constant
+])
+def test_optimizers_equal_tf1s(name, reference):
+    # TF1's RMSProp starts its mean square at 1, Keras' at 0.
+    optimizer = optimizers.make(name)
+    start = RANDOM.normal(size=[6]).astype(np.float32)
+    gradients = RANDOM.normal(size=[3, 6]).astype(np.float32)
+    ours = tf.Variable(start)
+    optimizer.build([ours])
+    optimizer.learning_rate.assign(0.01)
+    for gradient in gradients:
+        optimizer.apply_gradients([(tf.constant(gradient), ours)])
+    with tf.Graph().as_default(), v1.Session() as session:
+        theirs = v1.get_variable('w', initializer=start, use_resource=True)
+        fed = v1.placeholder(tf.float32, [6])
+        one = reference()
+        apply = one.apply_gradients([(fed, theirs)])
+        session.run(v1.global_variables_initializer())
+        if name == 'rmsprop':
+            session.run(one.get_slot(theirs, 'rms').assign(np.zeros(6)))
+        for gradient in gradients:
+            session.run(apply, {fed: gradient})
+        expected = session.run(theirs)
+    assert np.abs(expected - start).max() > 1e-4
+    np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_unknown_optimizer():
+    with pytest.raises(ValueError, match="unknown optimizer 'lion'; known are adadelta"):
+        optimizers.make('lion')
 
 
 def test_adagrad_with_slims_defaults_has_no_epsilon():
@@ -149,6 +188,11 @@ def test_decay_alone_shrinks_weights_and_spares_biases():
     np.testing.assert_array_equal(model.get_layer('conv1').bias, before[1])
 
 
+def test_a_scope_that_fits_no_variable_is_refused():
+    with pytest.raises(ValueError, match="'conv7', which fits no variable; there are small/conv1/biases"):
+        State(make_model(), optimizers.make('momentum'), trainable_scopes=['conv7'])
+
+
 def test_frozen_scopes_do_not_decay_and_several_scopes_are_united():
     model = make_model()
     before = {variable.name: variable.numpy() for variable in model.weights}
@@ -161,16 +205,23 @@ def test_frozen_scopes_do_not_decay_and_several_scopes_are_united():
 def test_the_step_trains_on_noisy_images():
     axes = np.diag([9.0, 5.0, 3.0]).astype(np.float32)
     state, twin = State(make_model(), optimizers.make('sgd')), make_model()
-    run_steps(state, [0.01, 0.01], noise_axes=axes, weight_decay=0.0)
+    run_steps(state, [0.01, 0.01], noise=ColorNoise(axes), weight_decay=0.0)
     for number in range(2):  # the noise of step n is that of the seed [seed, n]
-        images = preprocessing.add_colour_noise(IMAGES - MEAN, tf.constant([5, number], tf.int64), axes)
-        for variable, gradient in zip(twin.trainable_variables, gradients_of(twin, images)):
+        images = preprocessing.add_color_noise(IMAGES - MEAN, tf.constant([5, number], tf.int64), axes)
+        for variable, gradient in zip(twin.trainable_variables, loss_and_gradients(twin, images)[1]):
             variable.assign_sub(0.01 * gradient)
     plain = make_model()
     run_steps(State(plain, optimizers.make('sgd')), [0.01, 0.01], weight_decay=0.0)
     for actual, expected, other in zip(state.model.weights, twin.weights, plain.weights):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
         assert not np.allclose(actual, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_smoothed_loss():
+    expected, _ = loss_and_gradients(make_model(), IMAGES - MEAN, smoothing=0.1)
+    plain, _ = loss_and_gradients(make_model(), IMAGES - MEAN)
+    losses = run_steps(State(make_model(), optimizers.make('sgd')), [0.01], label_smoothing=0.1)
+    assert losses == pytest.approx([expected], rel=1e-5) and abs(expected - plain) > 1e-3 * plain
 
 
 def test_smoothing_leaves_a_share_on_the_right_label():

@@ -16,7 +16,7 @@ def folder(tmp_path):
     return shards.write(tmp_path, [shards.picture(number) for number in range(COUNT)])
 
 
-@pytest.mark.parametrize('seconds', [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('seconds', [0.5, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_stall_changes_nothing_but_the_time(folder, monkeypatch, seconds):
     dataset = datasets.open_dataset(str(folder), 'train')
     expected = shards.trained(dataset, 20)

@@ -1,0 +1,24 @@
+"""Small files are written whole or not at all."""
+import os
+
+import pytest
+
+from alexnet_tf.files import reading, writing
+
+
+def test_a_file_that_cannot_be_written_stays_what_it_was(tmp_path):
+    """/dev/full takes nothing, as a full disk."""
+    path = tmp_path / 'new folder' / 'a.json'
+    writing.write_json(str(path), {'a': 0})
+    path.with_name('a.json.partial').symlink_to('/dev/full')
+    with pytest.raises(OSError, match='No space left'):
+        writing.write_json(str(path), {'a': 1})
+    assert os.listdir(path.parent) == ['a.json'] and reading.read_json(str(path)) == {'a': 0}
+
+
+def test_a_folder_that_cannot_be_one_is_refused_before_long_work(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match=r'--eval_dir=.*file/deep cannot be a folder: .*file is a file or a broken'):
+        writing.check_writable(str(tmp_path / 'file' / 'deep'), 'eval_dir')
+    writing.check_writable(str(tmp_path / 'new' / 'deep'), 'eval_dir')
+    assert os.listdir(tmp_path) == ['file']  # nothing is made yet

@@ -1,0 +1,81 @@
+"""Small runs in processes of their own, forked from one that has imported TensorFlow, which takes three seconds."""
+import contextlib
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+CONTEXT = multiprocessing.get_context('forkserver')
+CONTEXT.set_forkserver_preload(['tests.helpers.small_run'])
+
+
+class Started:
+    """A small run that was started; used as a subprocess.Popen. stdout: what it prints, errors too."""
+
+    def __init__(self, folder, *arguments):
+        reading, writing = CONTEXT.Pipe(duplex=False)
+        self._process = CONTEXT.Process(target=_run, args=(writing, [str(folder), *map(str, arguments)]), daemon=True)
+        self._process.start()
+        writing.close()
+        self.stdout = os.fdopen(os.dup(reading.fileno()), encoding='utf-8')
+        reading.close()
+        self.pid = self._process.pid
+        self.kill = self._process.kill
+
+    @property
+    def returncode(self):
+        """The exit status, of a signal that killed it -number; None: it lives."""
+        return self._process.exitcode
+
+    def send_signal(self, number):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, number)
+
+    def wait(self, timeout):
+        """The exit status. Raises subprocess.TimeoutExpired."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired('small_run', timeout)
+        return self.returncode
+
+    def communicate(self, timeout=300):
+        """What it prints up to its end; a process that lives longer than the timeout is killed."""
+        timer = threading.Timer(timeout, self.kill)
+        timer.start()
+        try:
+            printed = self.stdout.read()
+            self._process.join()
+        finally:
+            timer.cancel()
+        return printed
+
+
+    def wait_for(self, text):
+        """Reads what it prints up to a line with the text."""
+        if not any(text in line for line in self.stdout):
+            raise AssertionError(f'the process ended before it said {text!r}')
+
+
+def finish(folder, *arguments):
+    """What a run that goes to its end prints; its exit status must be 0."""
+    process = Started(folder, *arguments)
+    printed = process.communicate()
+    assert process.returncode == 0, printed
+    return printed
+
+
+def hash_in(printed):
+    return re.search(r'^hash (\w{64})$', printed, re.M)[1]
+
+
+def _run(printed, arguments):
+    from tests.helpers import small_run
+    for name, number in (('stdout', 1), ('stderr', 2)):
+        os.dup2(printed.fileno(), number)
+        setattr(sys, name, open(number, 'w', encoding='utf-8', closefd=False))
+    printed.close()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have it ignored
+    small_run.main(arguments)

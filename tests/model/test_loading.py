@@ -1,0 +1,14 @@
+"""Loading a checkpoint beside a description that does not fit it."""
+import pytest
+import tensorflow as tf
+
+from alexnet_tf.model import loading, specs
+from alexnet_tf.run_folder import checkpoints
+
+
+def test_a_description_of_more_classes_than_weights_takes_no_memory(tmp_path):
+    checkpoints.save(str(tmp_path), 1, {'alexnet_v2/fc8/biases': tf.zeros([10])})
+    names = tuple(map(str, range(10 ** 6)))
+    specs.write_spec(specs.Spec('alexnet_v2', 224, names, (1.0, 2.0, 3.0)), str(tmp_path))
+    with pytest.raises(ValueError, match=r'names 1000000 classes, but its alexnet_v2/fc8/biases has the shape \[10\]'):
+        loading.load(str(tmp_path))

@@ -1,0 +1,35 @@
+"""The choice of arithmetic."""
+import re
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from alexnet_tf.model import precision
+
+
+def test_precision_as_asked_is_the_same_everywhere():
+    assert precision.choose('float32') == ('float32', 'float32, as asked')
+    assert precision.choose('bfloat16') == ('mixed_bfloat16', 'bfloat16 with float32 variables, as asked')
+
+
+@pytest.mark.parametrize('value', ['float16', 'Float32', 'mixed_bfloat16', '', None])
+def test_other_precisions_are_refused(value):
+    with pytest.raises(ValueError, match=f'precision is {value!r}; it must be float32, bfloat16 or auto'):
+        precision.choose(value)
+
+
+def test_auto_goes_by_this_processor():
+    policy, reason = precision.choose('auto')
+    gpus = tf.config.get_visible_devices('GPU')
+    if gpus:
+        capability = tf.config.experimental.get_device_details(gpus[0])['compute_capability']
+        able, processor = capability[0] >= 8, f'GPU of compute capability {capability[0]}.{capability[1]}'
+    else:
+        cpuinfo = Path('/proc/cpuinfo')
+        text = cpuinfo.read_text() if cpuinfo.exists() else ''
+        flags = [flag for flag in ('amx_bf16', 'avx512_bf16') if re.search(rf'\b{flag}\b', text)]
+        able, processor = bool(flags), f'CPU with {" and ".join(flags)}' if flags else 'CPU without AVX512_BF16 and AMX'
+    assert policy == ('mixed_bfloat16' if able else 'float32')
+    assert reason.endswith(f'chosen for a {processor}')
+    assert reason.startswith('bfloat16 with float32 variables' if able else 'float32,')
