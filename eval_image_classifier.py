@@ -108,7 +108,9 @@ def evaluate_once(scorer, paths, folder, reason):
 
 def write_results(networks, result, bad_records, eval_dir):
     """Prints accuracies as slim does, and writes eval_results.json and TensorBoard's events."""
-    from alexnet_tf.run_folder import metrics_log
+    import tensorflow as tf
+
+    from alexnet_tf.run_folder.metrics_log import write_scalars
     print(f'eval/Accuracy[{result.accuracy:.5g}]')
     print(f'eval/Recall_5[{result.recall_5:.5g}]')
     step, path = networks[0].step, os.path.join(eval_dir, 'eval_results.json')
@@ -116,8 +118,10 @@ def write_results(networks, result, bad_records, eval_dir):
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': step,
         'views': int(FLAGS.views), 'num_examples': result.num_examples, 'accuracy': result.accuracy,
         'recall_5': result.recall_5, 'loss': result.loss, 'bad_records': bad_records})
-    metrics_log.write_events(eval_dir, step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
-                                              'eval/Loss': result.loss})
+    writer = tf.summary.create_file_writer(eval_dir)
+    write_scalars(writer, step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
+                                 'eval/Loss': result.loss})
+    writer.close()
     print(f'{result.num_examples} images, loss {result.loss:.4f}; written to {path}')
 
 

@@ -13,7 +13,7 @@ from alexnet_tf.console import command, flag_table, signals
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
-from alexnet_tf.training import pace, resuming, schedules, threads
+from alexnet_tf.training import pace, resuming, schedules
 
 FLAGS = flags.FLAGS
 
@@ -41,7 +41,7 @@ def train(notice):
     from alexnet_tf.training.plateau import Plateau
     from alexnet_tf.training.start import WarmStart
 
-    FLAGS.intra_op_threads, reason = threads.choose(FLAGS.train_dir, FLAGS.intra_op_threads)
+    FLAGS.intra_op_threads, reason = resuming.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.intra_op_threads)
     print(f'Threads of an operation: {FLAGS.intra_op_threads} ({reason}).')
     strategy, towers = devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
@@ -68,7 +68,7 @@ def train(notice):
             state = run.begin(
                 model, train_dir=FLAGS.train_dir, trainable_scopes=FLAGS.trainable_scopes, own_rates=rates.own_rates,
                 optimizer=optimizers.make(FLAGS.optimizer, **{row.name: FLAGS[row.name].value for row in OPTIMIZER}),
-                plateau=Plateau(FLAGS.plateau_patience) if uses_plateau() else None,
+                plateau=Plateau(FLAGS.plateau_patience) if FLAGS.learning_rate_decay_type == 'plateau' else None,
                 warm_start=WarmStart(FLAGS.checkpoint_path, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars,
                                      spec) if FLAGS.checkpoint_path else None)
         begun = int(state.step.numpy())
@@ -91,7 +91,7 @@ def check_flags():
     resuming.check_allowed(FLAGS.allow_changes, RESUME)
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
-    if uses_plateau() and not FLAGS.validation_split_name:
+    if FLAGS.learning_rate_decay_type == 'plateau' and not FLAGS.validation_split_name:
         raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
                          'or name one with --validation_split_name.')
     writing.check_writable(FLAGS.train_dir, 'train_dir')
@@ -128,10 +128,6 @@ def make_pace(num_examples):
         validate_every=FLAGS.validate_every_n_steps or max(1, round(num_examples / FLAGS.batch_size)),
         log_every=FLAGS.log_every_n_steps, save_secs=FLAGS.save_interval_secs, summary_secs=FLAGS.save_summaries_secs,
         max_rollbacks=FLAGS.max_rollbacks)
-
-
-def uses_plateau():
-    return FLAGS.learning_rate_decay_type == 'plateau'
 
 
 def print_summary(begun, max_steps, result, best_accuracy):

@@ -34,12 +34,9 @@ def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None,
 
     Args:
       checkpoint_path: a file, or a folder (its latest).
-      model_name, variant, class_names, mean_rgb: for checkpoints without a model.json beside
-        them. class_names None: numbers. mean_rgb None: ImageNet's.
-      image_size: pixels; None: the size of training.
-      dtype: Keras policy; None: float32.
-      reuse: a Loaded of the same dtype, whose model gets the weights if it is of the same network; building one for
-        every checkpoint of a run would fill the memory.
+      model_name, variant, class_names (None: numbers), mean_rgb (None: ImageNet's): for checkpoints without model.json.
+      image_size: pixels; None: the size of training. dtype: Keras policy; None: float32.
+      reuse: a Loaded of the same dtype, whose model gets the weights if it is of the same network.
 
     Raises: ValueError when there is no checkpoint, or it is of another network.
     """

@@ -42,13 +42,6 @@ class MetricsLog:
         self._events.close()
 
 
-def write_events(folder, step, values):
-    """Writes {name: float} of one step as TensorBoard's events of a folder."""
-    writer = tf.summary.create_file_writer(folder)
-    write_scalars(writer, step, values)
-    writer.close()
-
-
 def write_scalars(writer, step, values):
     """Writes {name: float} for TensorBoard.
 

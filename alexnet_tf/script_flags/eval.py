@@ -1,7 +1,7 @@
 """The flags of eval_image_classifier.py: slim's names wherever the meaning stands."""
 from alexnet_tf.console.flag_table import SET, Flag
 from alexnet_tf.script_flags import refused
-from alexnet_tf.training.threads import MAX_THREADS
+from alexnet_tf.training.resuming import MAX_THREADS
 
 ROWS = (
     Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest. Several, separated by commas: '

@@ -6,7 +6,6 @@ from alexnet_tf.data import color_noise
 from alexnet_tf.script_flags import refused
 from alexnet_tf.script_flags.recipes import NAMES as RECIPES
 from alexnet_tf.training import resuming, schedules
-from alexnet_tf.training.threads import MAX_THREADS
 
 SCHEDULE = 'learning_rate_decay_type'
 
@@ -45,7 +44,7 @@ DATA = (
     Flag('batch_size', int, 128, 'Examples a step, on all devices together.', 1, resume=REFUSE,
          slim='kept, but not for each clone'),
     Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: TensorFlow decides.', 1,
-         MAX_THREADS, resume=IGNORE, slim='kept'),
+         resuming.MAX_THREADS, resume=IGNORE, slim='kept'),
     Flag('max_bad_records', int, 0, 'Leave out up to this many records of each split that are damaged or are no '
          'images; each is named. One more ends the run.', 0),
     Flag('mean', str, 'rgb', 'What to subtract: the mean RGB of the training set, or its mean image.',
@@ -161,7 +160,7 @@ DEVICES = (
     Flag('model_parallel', int, 1, "2: the paper's two towers, each on a device of its own.", 1, 2),
     Flag('clone_on_cpu', bool, False, 'Make the clones, or the two devices, on logical CPU devices.', slim='kept'),
     Flag('intra_op_threads', int, None, 'Threads that share one operation; the last bits of the weights depend on '
-         'their number. Default: as the run in --train_dir was begun, else one a core.', 1, MAX_THREADS,
+         'their number. Default: as the run in --train_dir was begun, else one a core.', 1, resuming.MAX_THREADS,
          resume=REFUSE),
 )
 

@@ -7,9 +7,7 @@ LARGEST = 2 ** 31 - 1  # steps; more does not fit into TensorFlow's int32
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """Of a run.
-
-    max_steps: where training ends. batch_size, num_examples: for epochs and images/s.
+    """max_steps: where training ends. batch_size, num_examples: for epochs and images/s.
     validate_every: steps between validations; one is made at the end too. log_every: steps between progress lines and
     rows of metrics.jsonl (input_wait: share of the time that the loop waited for a batch). save_secs: seconds between
     checkpoints; one is written after each validation and at the end too. summary_secs: until summaries are on disk.

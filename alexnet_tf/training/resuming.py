@@ -1,8 +1,11 @@
 """A resumed run goes on with what it was begun with: what `flags.json` of a training folder is compared with."""
+import os
+
 from alexnet_tf.data import records
 from alexnet_tf.run_folder import settings
 
 DATASET = 'dataset'  # what the comparison calls the training set
+MAX_THREADS = 1024  # of one pool; beyond it threads take memory and do nothing
 
 
 def describe(dataset):
@@ -11,16 +14,33 @@ def describe(dataset):
     return f'{known["records"]} records of {known["bytes"]} bytes, checksum of their lengths {known["lengths_crc32c"]}'
 
 
+def choose_threads(train_dir, given):
+    """(threads of an operation, why): as --intra_op_threads says, else as the run in train_dir began, else one a core.
+
+    Sums are split among the threads, so the weights' last bits depend on their number; on how many cores there are to
+    run them they do not.
+
+    Raises: ValueError when flags.json holds no such number.
+    """
+    if given:
+        return given, '--intra_op_threads'
+    before = (settings.read(train_dir) or {}).get('intra_op_threads')
+    if before is None:
+        on_linux = hasattr(os, 'sched_getaffinity')
+        cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
+        return min(MAX_THREADS, cores or 1), 'one a core'
+    if type(before) is not int or not 1 <= before <= MAX_THREADS:
+        raise ValueError(f'{settings.path(train_dir)} has intra_op_threads {before!r}; it must be a whole number from '
+                         f'1 to {MAX_THREADS}. Say it with --intra_op_threads.')
+    return before, 'as the run was begun'
+
+
 def check_allowed(allowed, rules):
     """Raises ValueError for names in --allow_changes that no rule refuses."""
     refused = [name for name, rule in rules.items() if rule == 'refuse']
     unknown = sorted(set(allowed) - set(refused))
     if unknown:
         raise ValueError(f'--allow_changes={",".join(unknown)}: known are {", ".join(refused)}.')
-
-
-def _said(name):
-    return 'a training set of ' if name == DATASET else f'--{name}='
 
 
 def check(train_dir, now, rules, allowed=(), log=print):
@@ -37,6 +57,8 @@ def check(train_dir, now, rules, allowed=(), log=print):
 
     Raises: ValueError, with both values of each, when something that is refused differs.
     """
+    def said(name):
+        return 'a training set of ' if name == DATASET else f'--{name}='
     before = settings.read(train_dir)
     if before is None:
         log(f'There is no {settings.path(train_dir)}: whether the run was begun with the same flags cannot be known.')
@@ -50,11 +72,11 @@ def check(train_dir, now, rules, allowed=(), log=print):
                and before[name] != now[name]]
     other = [name for name in changed if rules[name] == 'refuse' and name not in allowed]
     if other:
-        differences = ', '.join(f'{_said(name)}{before[name]}, not {now[name]}' for name in other)
+        differences = ', '.join(f'{said(name)}{before[name]}, not {now[name]}' for name in other)
         raise ValueError(f'--train_dir={train_dir} was begun with {differences}; resume with that, allow the change '
                          f'with --allow_changes={",".join([*allowed, *other])}, or begin another --train_dir with '
                          '--checkpoint_path.')
     if changed:
-        changes = ', '.join(f'{_said(name)}{now[name]} (was {before[name]})' for name in changed)
+        changes = ', '.join(f'{said(name)}{now[name]} (was {before[name]})' for name in changed)
         log(f'Other than before: {changes}.')
     return now | begun

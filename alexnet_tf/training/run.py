@@ -18,9 +18,8 @@ def begin(model, *, optimizer, train_dir=None, trainable_scopes=(), plateau=None
 
     Args:
       model: a Keras model from images [batch, size, size, 3] to logits. optimizer: see optimizers.make.
-      train_dir: the folder of the run; None: there is none, and nothing to restore.
+      train_dir: None: the run has no folder, and nothing is restored. warm_start: a start.WarmStart, or None.
       trainable_scopes, plateau, own_rates: see State.
-      warm_start: a start.WarmStart; None: initial values.
 
     Raises: ValueError when a checkpoint or a scope does not fit.
     """

@@ -7,8 +7,7 @@ from nets import slim_checkpoints
 
 
 class State:
-    """All that changes during training: weights, optimizer, step, plateau, the best accuracy and its step, the step of
-    the last validation.
+    """Weights, optimizer, step, plateau, the best accuracy and its step, the step of the last validation.
 
     Make it inside the scope of a tf.distribute strategy, which it keeps as `strategy`.
 

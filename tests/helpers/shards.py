@@ -34,7 +34,7 @@ def example(image, label, other=None):
         if values[0] is not None:
             name, kind = KINDS[type(values[0])]
             stored[key] = tf.train.Feature(**{name: kind(value=values)})
-    return tf.train.Example(features=tf.train.Features(feature=stored)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=stored)).SerializeToString(deterministic=True)
 
 
 def write_file(path, contents):

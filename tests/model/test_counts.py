@@ -35,7 +35,7 @@ def write_shards(folder, order, sizes):
                 features = {'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(
                     value=[tf.io.encode_png(image).numpy()])), 'image/class/label': tf.train.Feature(
                         int64_list=tf.train.Int64List(value=[LABELS[number] + 1]))}
-                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True))
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import settings
-from alexnet_tf.training import description, resuming, threads
+from alexnet_tf.training import description, resuming
 from tests.helpers import shards
 from tests.helpers.saved import three_checkpoints
 
@@ -64,11 +64,11 @@ def test_only_what_is_refused_can_be_allowed():
 
 def test_the_number_of_threads_is_that_of_the_run(tmp_path):
     cores = len(os.sched_getaffinity(0))
-    assert threads.choose(str(tmp_path), None) == (cores, 'one a core')
+    assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one a core')
     now = dict.fromkeys(RULES) | {'intra_op_threads': cores + 1}
     settings.write(str(tmp_path), now)
-    assert threads.choose(str(tmp_path), None) == (cores + 1, 'as the run was begun')
-    assert threads.choose(str(tmp_path), 7) == (7, '--intra_op_threads')
+    assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
+    assert resuming.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
     with pytest.raises(ValueError, match=rf'intra_op_threads={cores + 1}, not 7.*--allow_changes=intra_op_threads'):
         check(tmp_path, now | {'intra_op_threads': 7})
 
@@ -77,7 +77,7 @@ def test_the_number_of_threads_is_that_of_the_run(tmp_path):
 def test_a_number_of_threads_that_cannot_be_is_refused(tmp_path, wrong):
     settings.write(str(tmp_path), {'intra_op_threads': wrong})
     with pytest.raises(ValueError, match='must be a whole number from 1 to 1024'):
-        threads.choose(str(tmp_path), None)
+        resuming.choose_threads(str(tmp_path), None)
 
 
 # The description: model.json, the mean, flags.json ----------------------------------------------------
