@@ -32,6 +32,7 @@ def main():
 def train(notice):
     """One run, from the data to the last checkpoint."""
     import tensorflow as tf
+    import tf_keras
 
     from alexnet_tf.data import datasets, sizes, splits
     from alexnet_tf.data.color_noise import color_noise
@@ -60,7 +61,7 @@ def train(notice):
             mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form),
             FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
         sizes.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
-        building.set_seed(FLAGS.seed)
+        tf_keras.utils.set_random_seed(FLAGS.seed)  # of initial weights
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,
                                    hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)

@@ -151,13 +151,6 @@ def judgement(points, cuts):
     return f'{start} Compare flags.json with docs/imagenet.md.'
 
 
-def describe_cuts(cuts):
-    """A sentence about when learning rates were cut: the run's and the references'."""
-    own = ', '.join(f'{epoch:.1f}' for epoch in cuts) or 'none yet'
-    return (f'Learning rate cut at epochs: {own}; CaffeNet {", ".join(f"{cut:.1f}" for cut in CAFFENET_CUTS)}; the '
-            f'program of 2012 {", ".join(map(str, PROGRAM_CUTS))}.')
-
-
 def draw(points, path):
     """Writes a picture of the run's curve over the references'. Returns whether matplotlib is there.
 
@@ -197,8 +190,11 @@ def main():
     if FLAGS.output:
         writing.check_writable(os.path.dirname(path) or '.', 'output')
     points, cuts = read_run(FLAGS.train_dir, num_examples=FLAGS.num_examples, batch_size=FLAGS.batch_size)
-    for line in (*table(points), describe_cuts(cuts), judgement(points, cuts)):
-        print(line)
+    print('\n'.join(table(points)))
+    own, caffenet_cuts = (', '.join(f'{epoch:.1f}' for epoch in epochs) for epochs in (cuts, CAFFENET_CUTS))
+    print(f'Learning rate cut at epochs: {own or "none yet"}; CaffeNet {caffenet_cuts}; the program of 2012 '
+          f'{", ".join(map(str, PROGRAM_CUTS))}.')
+    print(judgement(points, cuts))
     print(f'The program of 2012 ended at epoch {PROGRAM_END} with {PROGRAM_TEN_VIEWS} % by ten views '
           f'(eval_image_classifier.py --views=10), about {PROGRAM_CENTRE:.1f} % by one, as validated here.')
     if path:

@@ -5,7 +5,7 @@ import tf_keras
 from alexnet_tf.data import preprocessing
 from alexnet_tf.data.batches import evaluation_batches
 from alexnet_tf.data.color_noise import color_noise
-from alexnet_tf.model import building, evaluation
+from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import metrics
 from alexnet_tf.training import optimizers, run
 from alexnet_tf.training.pace import Pace
@@ -25,7 +25,7 @@ def train_variant(variant, seed, dataset, validation, *, folder, epochs, batch_s
     Returns: the row of results.json.
     """
     tf_keras.backend.clear_session()
-    building.set_seed(seed)
+    tf_keras.utils.set_random_seed(seed)  # of initial weights
     model = alexnet.from_table(variant.table, dataset.num_classes, dropout_keep_prob=variant.keep_prob, dtype=dtype,
                                name='alexnet')
     state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))

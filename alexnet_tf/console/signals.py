@@ -8,7 +8,7 @@ import sys
 SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
-class Stopped(Exception):
+class Stopped(BaseException):  # no `except Exception` of a library may swallow it
     """A signal asked the process to end. number: the signal's; the exit status is 128 + number."""
 
     def __init__(self, number, message):

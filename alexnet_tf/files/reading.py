@@ -62,10 +62,11 @@ def check_fields(content, rules, path):
             if required:
                 raise ValueError(f'cannot read {path}: it has no {name}, which must be {wanted}. Restore it.')
         elif not is_good(content[name]):
-            raise ValueError(f'cannot read {path}: {name} is {_short(content[name])}; it must be {wanted}. Restore it.')
+            raise ValueError(f'cannot read {path}: {name} is {short(content[name])}; it must be {wanted}. Restore it.')
 
 
-def _short(value):
+def short(value):
+    """The value for a message, cut off where it is long."""
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + '...'
 

@@ -2,7 +2,6 @@
 import os
 
 import numpy as np
-import tf_keras
 
 from alexnet_tf.data import preprocessing
 from alexnet_tf.files import reading
@@ -63,8 +62,3 @@ def load_mean(spec, folder):
 def layers(model):
     """Names of the layers that have variables, sorted."""
     return sorted({name.split('/')[-2] for name in slim_checkpoints.named_variables(model)})
-
-
-def set_seed(seed):
-    """Makes initial weights a function of the seed."""
-    tf_keras.utils.set_random_seed(seed)

@@ -45,10 +45,7 @@ class Spec:
 
 def differences(one, other):
     """'field value, not other value, …' of two Specs."""
-    def short(value):
-        text = str(value)
-        return text if len(text) <= 60 else text[:60] + ' …'
-    return ', '.join(f'{field} {short(value)}, not {short(getattr(other, field))}'
+    return ', '.join(f'{field} {reading.short(value)}, not {reading.short(getattr(other, field))}'
                      for field, value in vars(one).items() if value != getattr(other, field))
 
 

@@ -5,8 +5,6 @@ import fcntl
 import os
 import socket
 
-LOCK_FILE = 'lock'
-
 
 @contextlib.contextmanager
 def hold(folder):
@@ -15,7 +13,7 @@ def hold(folder):
     Raises: ValueError when another process holds it.
     """
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, LOCK_FILE)
+    path = os.path.join(folder, 'lock')
     with open(path, 'a+', encoding='utf-8') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -66,7 +66,7 @@ def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_re
              '--seed=3': 'was begun with --seed=0, not 3; ',
              '--precision=bfloat16': '--precision=float32, not bfloat16; ',
              f'--dataset_dir={datasets.SAMPLE_DIR}': 'a training set of 48 rec.*, not 2000 rec.*_changes=dataset, ',
-             '--model_name=alexnet': 'holds a run with model_name alexnet_v2, not alexnet; no flag allows that'}
+             '--model_name=alexnet': "holds a run with model_name 'alexnet_v2', not 'alexnet'; no flag allows that"}
     common = [*TRAIN, '--max_number_of_steps=6', f'--dataset_dir={small_records}', f'--train_dir={trained[0]}']
     messages = messages_of('train_image_classifier', [[*common, flag] for flag in cases])
     for reason, message in zip(cases.values(), messages):

@@ -110,9 +110,9 @@ def test_a_run_on_other_data_keeps_its_own_mean(tmp_path):
     assert description.write(str(tmp_path), agreed, {}, data_folder='', resumed=True).tolist() == [1, 2, 3]
     for spec, allowed, names in (
             (other, False, r'mean \(1.0, 2.0, 3.0\), not \(4.0, 5.0, 6.0\)'),
-            (dataclasses.replace(other, mean='mean_image.npy'), True, 'mean .*, not mean_image.npy'),
+            (dataclasses.replace(other, mean='mean_image.npy'), True, "mean .*, not 'mean_image.npy'"),
             (dataclasses.replace(other, class_names=('b', 'a')), True, r"class_names \('a', 'b'\), not \('b', 'a'\)"),
-            (dataclasses.replace(known, variant='caffe'), True, 'variant paper, not caffe')):
+            (dataclasses.replace(known, variant='caffe'), True, "variant 'paper', not 'caffe'")):
         with pytest.raises(ValueError, match=f'holds a run with {names}; no flag allows that'):
             description.agreed_spec(spec, str(tmp_path), other_data=allowed)
 

@@ -51,7 +51,7 @@ def assert_checkpoint(folder):
 
 
 def test_the_command(tmp_path):
-    (tmp_path / 'zoo.onnx').write_bytes(onnx_model(WEIGHTS, size=224).SerializeToString(deterministic=True))
+    (tmp_path / 'zoo.onnx').write_bytes(onnx_model(WEIGHTS, size=224).SerializeToString())
     (tmp_path / 'names.txt').write_text('\n'.join(NAMES) + '\n')
     (tmp_path / 'cut.npy').write_bytes(b'\x93NUMPY\1\0')
     done, failed = run_pythons(
@@ -96,7 +96,7 @@ def test_the_graph_of_the_model_zoo(tmp_path):
     for layer, pair in TINY.items():
         model.graph.initializer.extend(onnx.numpy_helper.from_array(array + index, f'{layer}_{part}_0')
                                        for index, (part, array) in enumerate(zip('wb', pair)))
-    (tmp_path / 'file').write_bytes(model.SerializeToString(deterministic=True))
+    (tmp_path / 'file').write_bytes(model.SerializeToString())
     kind, arrays, _ = reading.read_arrays(str(tmp_path / 'file'))
     assert kind == 'ONNX' and list(arrays) == list(flat(TINY))
     assert all((array == (1 if 'weights' in name else 2)).all() for name, array in arrays.items())
@@ -114,7 +114,7 @@ def test_the_python_2_pickle_of_these_tests_is_numpys():
 @pytest.fixture(params=[227, 224])
 def source(request, tmp_path):
     """A Source of ONNX."""
-    (tmp_path / 'file').write_bytes(onnx_model(WEIGHTS, size=request.param).SerializeToString(deterministic=True))
+    (tmp_path / 'file').write_bytes(onnx_model(WEIGHTS, size=request.param).SerializeToString())
     return reading.read(str(tmp_path / 'file'))
 
 
@@ -143,7 +143,7 @@ def test_logits_that_cannot_be_compared(source, capsys, monkeypatch):
 
 
 def test_without_the_onnx_package_it_is_asked_for(tmp_path, monkeypatch):
-    content = onnx_model(TINY).SerializeToString(deterministic=True)
+    content = onnx_model(TINY).SerializeToString()
     monkeypatch.setitem(sys.modules, 'onnx', None)
     refused(tmp_path, content, 'it is an ONNX file, and the package onnx is not installed; pip install onnx')
 
