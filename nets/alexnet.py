@@ -1,9 +1,5 @@
 """AlexNet (2012) and slim's alexnet_v2, each a table that everything else reads.
 
-    model = AlexNet(num_classes=1000)                              # Keras model, logits
-    with nets.arg_scope(alexnet_v2_arg_scope(weight_decay=5e-4)):  # slim's way, in a tf.Graph
-        logits, end_points = alexnet_v2(images, num_classes=1000, is_training=True)
-
 Images are float [batch, 224, 224, 3], RGB 0..255 less the training set's mean.
 `python -m nets.alexnet` prints both tables with shapes, parameters and multiply-adds.
 
@@ -104,13 +100,20 @@ def alexnet_v2_arg_scope(weight_decay=0.0005):
 
     Raises: ValueError for a weight_decay below 0.
     """
-    return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay),
-                             biases_initializer=tf_keras.initializers.Constant(0.1))
+    return _arg_scope(weight_decay, biases_initializer=tf_keras.initializers.Constant(0.1))
 
 
 def alexnet_arg_scope(weight_decay=0.0005):
-    """The same for alexnet, whose table has its own initial biases."""
-    return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=_decay(weight_decay))
+    """As alexnet_v2_arg_scope, for alexnet, whose table has its own initial biases."""
+    return _arg_scope(weight_decay)
+
+
+def _arg_scope(weight_decay, **defaults):
+    if weight_decay and weight_decay < 0:
+        raise ValueError(f'weight_decay is {weight_decay}; it must be ≥ 0.')
+    # Keras' L2(l) is l * sum(w^2), without the half.
+    regularizer = tf_keras.regularizers.L2(weight_decay / 2) if weight_decay else None
+    return scopes.conv_scope(activation_fn=tf.nn.relu, weights_regularizer=regularizer, **defaults)
 
 
 def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
@@ -120,9 +123,8 @@ def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5
     Works in a TF1-style tf.Graph (variable scopes, reuse) and on tf_keras symbolic tensors.
 
     Args:
-      inputs: float [batch, height, width, 3]; 224 x 224, or larger with spatial_squeeze=False or
-        global_pool=True.
-      num_classes: number of classes; None or 0 returns the input of the classifier instead of logits.
+      inputs: float [batch, height, width, 3]: 224 x 224, or larger with spatial_squeeze=False or global_pool=True.
+      num_classes: None or 0 returns the input of the classifier instead of logits.
       is_training: whether dropout is active: a bool, or in a graph a boolean tensor. On Keras tensors True leaves it
         to Keras: active in fit, not in predict.
       dropout_keep_prob: share of activations kept, in (0, 1]; kept ones are divided by it.
@@ -133,7 +135,7 @@ def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5
     Returns: (net, end_points). net: logits [batch, num_classes], or [batch, h, w, num_classes] where they are not
       squeezed, or [batch, h, w, 4096] without classes. end_points: `scope/row` -> that row's output.
 
-    Raises: ValueError for an image below the minimum size and for arguments out of range. Also for eager tensors and
+    Raises: ValueError for an image below the minimum size, for arguments out of range, and for eager tensors or
       inside tf.function, where a function can't own variables.
     """
     return _build(ALEXNET_V2, 'alexnet_v2', inputs, scope=scope, is_training=is_training, num_classes=num_classes,
@@ -168,7 +170,7 @@ def variant_table(variant):
 
 
 def has_unscaled_dropout(variant):
-    """Whether the variant multiplies by dropout_keep_prob at test instead of dividing by it in training."""
+    """Whether the variant multiplies by dropout_keep_prob at test."""
     return not all(row.rescale for row in variant_table(variant) if isinstance(row, Dropout))
 
 
@@ -180,15 +182,12 @@ def AlexNet(num_classes=1000, *, variant='paper', devices=None, input_shape=None
     Args:
       num_classes, dropout_keep_prob, spatial_squeeze, global_pool: as of alexnet_v2.
       variant: as of alexnet.
-      devices: as of alexnet; each layer then has two outputs. Keras cannot save such a model. Save its checkpoint
-        (nets.slim_checkpoints), which is that of one device.
+      devices: as of alexnet; Keras cannot save such a model, but nets.slim_checkpoints can.
       input_shape: (height, width, 3), default the variant's (224, 224, 3) or (227, 227, 3). None as height or width:
-        any size, with spatial_squeeze=False or global_pool=True. At a fixed size the fully connected layers are
-        matrix products.
+        any size, with spatial_squeeze=False or global_pool=True, but slower fully connected layers.
       dropout_rescale: True: kept values are divided by dropout_keep_prob in training. False: all are
         multiplied by it at test, as in the original program. None: as the variant has it.
-      weight_decay: s in the loss s * sum(w^2) / 2 that each layer's weights add (0: none). Leave it
-        at 0 for an optimizer that decays weights itself.
+      weight_decay: as of alexnet_v2_arg_scope. Leave it at 0 for an optimizer that decays weights itself.
       initial_values: another variant, whose initial weights and biases to take.
       hidden_bias: initial biases of conv2, conv4, conv5, fc6, fc7: 0.1 (Caffe) or 1 (the paper). None: those of
         the table of initial_values, where 'paper' has Caffe's 0.1.
@@ -198,8 +197,11 @@ def AlexNet(num_classes=1000, *, variant='paper', devices=None, input_shape=None
 
     Raises: ValueError for an image below the minimum size and for arguments out of range.
     """
-    table = rows.with_dropout(variant_table(variant), dropout_rescale)
-    table = rows.with_initial_values(table, variant_table(initial_values or variant))
+    start = {row.name: row for row in variant_table(initial_values or variant)}
+    table = rows.each(variant_table(variant), Conv,
+                      lambda row: {'init': start[row.name].init, 'bias': start[row.name].bias})
+    if dropout_rescale is not None:
+        table = rows.each(table, Dropout, lambda row: {'rescale': dropout_rescale})
     if hidden_bias is not None:
         table = rows.with_bias(table, hidden_bias)
     input_shape = input_shape or (IMAGE_SIZES[variant], IMAGE_SIZES[variant], 3)
@@ -235,14 +237,6 @@ def from_table(table, num_classes, *, input_shape=(224, 224, 3), dropout_keep_pr
     return tf_keras.Model(images, logits, name=name)
 
 
-def _decay(weight_decay):
-    if not weight_decay:
-        return None
-    if weight_decay < 0:
-        raise ValueError(f'weight_decay is {weight_decay}; it must be ≥ 0.')
-    return tf_keras.regularizers.L2(weight_decay / 2)  # Keras' L2(l) is l * sum(w^2), without the half
-
-
 def _build(table, name, inputs, *, scope, is_training, devices=None, **choices):
     """A table as a function of slim's. choices: of rows.resolve."""
     table = _resolved(table, inputs, devices, **choices)
@@ -250,31 +244,30 @@ def _build(table, name, inputs, *, scope, is_training, devices=None, **choices):
         return keras_layers.build(table, inputs, prefix=f'{scope or name}/', is_training=is_training, devices=devices)
     if tf.executing_eagerly() or isinstance(tf.compat.v1.get_default_graph(), tf.__internal__.FuncGraph):
         model = {'alexnet': 'AlexNet', 'alexnet_v2': 'AlexNetV2'}[name]
-        raise ValueError(f'{name}() makes variables by name, which needs a tf.Graph or tf_keras.Input '
-                         'tensors; in eager code and tf.function call a model: '
-                         f'nets.alexnet.{model}(num_classes={choices["num_classes"]}).')
+        raise ValueError(f'{name}() makes variables by name, in a tf.Graph or on tf_keras.Input tensors; in eager code '
+                         f'and tf.function call a model: nets.alexnet.{model}(num_classes={choices["num_classes"]}).')
     return graph.build(table, inputs, scope=scope, default_scope=name, is_training=is_training, devices=devices)
 
 
 def _resolved(table, images, devices, **choices):
-    """The resolved table of a network for these images. Raises ValueError where they do not go together."""
+    """The resolved table of a network. Raises ValueError where it does not suit the images or the devices."""
     table = rows.resolve(table, **choices)
     if devices:
         towers.check(table, devices)
     if not tf.as_dtype(images.dtype).is_floating:
-        raise ValueError(f'images are of type {tf.as_dtype(images.dtype).name}; they must be floating point: '
+        raise ValueError(f'images are {tf.as_dtype(images.dtype).name}; they must be floating point: '
                          'tf.cast(images, tf.float32), less the mean.')
     shape = tf.TensorShape(images.shape)
     if shape.rank != 4 or shape[3] is None:
-        raise ValueError(f'images have shape {shape}; they must be [batch, height, width, channels] with '
-                         'the number of channels known.')
+        raise ValueError(f'images have shape {shape}; they must be [batch, height, width, channels] with the number of '
+                         'channels known.')
     *_, last = rows.walk(table, shape[1], shape[2], shape[3])
     # A TF1 placeholder of unknown size is squeezed when the graph runs, as in slim.
     allowed = {1} if _is_symbolic(images) else {1, None}
     if isinstance(last.row, Conv) and last.row.squeeze and not set(last.shape[:2]) <= allowed:
-        raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of '
-                         'logits, which cannot be squeezed; pass spatial_squeeze=False or '
-                         f'global_pool=True, or resize to {max(224, rows.minimum_size(table))} pixels.')
+        raise ValueError(f'images of {shape[1]}x{shape[2]} give a {last.shape[0]}x{last.shape[1]} map of logits, which '
+                         'cannot be squeezed; pass spatial_squeeze=False or global_pool=True, or resize to '
+                         f'{max(224, rows.minimum_size(table))} pixels.')
     return table
 
 
@@ -283,5 +276,10 @@ def _is_symbolic(images):
 
 
 if __name__ == '__main__':
-    from nets import printing
-    printing.print_all()
+    for variant, table in VARIANTS.items():
+        rows.print_table(f'alexnet, variant {variant}', table, IMAGE_SIZES[variant])
+    rows.print_table('alexnet_v2', ALEXNET_V2, 224)
+    for variant, table in VARIANTS.items():
+        crossing = towers.exchanged(rows.resolve(table, 1000), IMAGE_SIZES[variant], IMAGE_SIZES[variant])
+        print(f'{variant} on two devices, bytes per image that cross each way: '
+              + ', '.join(f'{layer} {count:,}' for layer, count in crossing.items()))

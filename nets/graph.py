@@ -12,10 +12,8 @@ def build(table, inputs, *, scope, default_scope, is_training, devices=None):
     """Builds the network in the current tf.Graph, with the defaults of the arg scope in force.
 
     Args:
-      table: resolved rows. inputs: [batch, height, width, 3].
-      scope, default_scope: as in `tf.compat.v1.variable_scope`.
-      is_training: bool or boolean tensor.
-      devices: two names: the network is cut over them (`towers`).
+      table: resolved rows. inputs: [batch, height, width, 3]. is_training: bool or boolean tensor.
+      scope, default_scope: as in `tf.compat.v1.variable_scope`. devices: two names, to cut the network over (`towers`).
 
     Returns: (net, end_points), end_points a dictionary from `scope/row` to the row's output.
     """
@@ -24,20 +22,20 @@ def build(table, inputs, *, scope, default_scope, is_training, devices=None):
     end_points = {}
     with v1.variable_scope(scope, default_scope, [inputs]) as outer:
         for row in table:
-            with _scope(row) as inner:
+            with _scope(row):
+                variables, activation = (), None
+                if isinstance(row, rows.Conv):
+                    settings = defaults.of(row)
+                    variables, activation = _variables(row, net.shape[3], settings, devices), settings.activation_fn
                 if devices:
-                    halves = _apply_on_two(row, halves, devices, channels=net.shape[3], defaults=defaults,
-                                           is_training=is_training)
+                    halves = towers.apply(row, halves, devices, variables, activation=activation, training=is_training)
                     net = towers.join(halves, devices[0])
                 else:
-                    net = _apply(row, net, defaults, is_training)
-            if isinstance(row, rows.Conv):
-                net = tf.squeeze(net, [1, 2], name=f'{row.name}/squeezed') if row.squeeze else net
-                end_points[inner.name] = net
-            elif isinstance(row, rows.GlobalPool):
-                end_points[row.name] = net
-            elif not isinstance(row, rows.Dropout):
-                end_points[f'{outer.name}/{row.name}'] = net
+                    net = ops.apply(row, net, variables, activation=activation, training=is_training)
+            if isinstance(row, rows.Conv) and row.squeeze:
+                net = tf.squeeze(net, [1, 2], name=f'{row.name}/squeezed')
+            if not isinstance(row, rows.Dropout):
+                end_points[row.name if isinstance(row, rows.GlobalPool) else f'{outer.name}/{row.name}'] = net
     return net, end_points
 
 
@@ -47,33 +45,15 @@ def _scope(row):
     return contextlib.nullcontext() if isinstance(row, rows.GlobalPool) else tf.name_scope(row.name)
 
 
-def _apply(row, net, defaults, is_training):
-    if isinstance(row, rows.Conv):
-        settings = defaults.of(row)
-        return ops.apply(row, net, _variables(row, net.shape[3], settings), activation=settings.activation_fn)
-    return _when_dropout(row, is_training, lambda training: ops.apply(row, net, training=training))
-
-
-def _apply_on_two(row, halves, devices, *, channels, defaults, is_training):
-    if isinstance(row, rows.Conv):
-        settings = defaults.of(row)
-        with v1.device(lambda op: devices['/part_1' in op.name]):
-            variables = _variables(row, channels, settings, parts=2)
-        return towers.apply(row, halves, devices, list(zip(*map(list, variables))), activation=settings.activation_fn)
-    return _when_dropout(row, is_training, lambda training: towers.apply(row, halves, devices, training=training))
-
-
-def _when_dropout(row, is_training, apply):
-    return ops.when(is_training, apply) if isinstance(row, rows.Dropout) else apply(False)
-
-
-def _variables(row, channels, settings, parts=None):
-    """(weights, biases) of a Conv over so many channels, cut along the kernels into `parts` (None: not cut)."""
+def _variables(row, channels, settings, devices):
+    """(weights, biases) of a Conv over so many channels; on two devices such a pair for each tower."""
     def variable(name, shape, initializer, regularizer):
         return v1.get_variable(
             name, shape, tf.float32, initializer, regularizer, trainable=settings.trainable,
-            partitioner=parts and v1.fixed_size_partitioner(parts, axis=len(shape) - 1),
+            partitioner=v1.fixed_size_partitioner(2, axis=len(shape) - 1) if devices else None,
             collections=[v1.GraphKeys.GLOBAL_VARIABLES, v1.GraphKeys.MODEL_VARIABLES])
-    return (variable('weights', [row.kernel, row.kernel, channels // row.groups, row.filters],
-                     settings.weights_initializer, settings.weights_regularizer),
-            variable('biases', [row.filters], settings.biases_initializer, settings.biases_regularizer))
+    with v1.device(lambda op: devices['/part_1' in op.name]) if devices else contextlib.nullcontext():
+        weights = variable('weights', [row.kernel, row.kernel, channels // row.groups, row.filters],
+                           settings.weights_initializer, settings.weights_regularizer)
+        biases = variable('biases', [row.filters], settings.biases_initializer, settings.biases_regularizer)
+    return list(zip(weights, biases)) if devices else (weights, biases)

@@ -33,8 +33,8 @@ class Convolution(tf_keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        net = ops.biased_convolution(inputs, self.kernel, self.bias, stride=self.stride, padding=self.padding,
-                                     activation=self.activation)
+        net = ops.convolution(inputs, self.kernel, self.bias, stride=self.stride, padding=self.padding,
+                              activation=self.activation)
         return tf.squeeze(net, [1, 2]) if self.squeeze else net
 
     def get_config(self):
@@ -50,7 +50,6 @@ class Convolution(tf_keras.layers.Layer):
 
 class _Row(tf_keras.layers.Layer):
     """A layer without variables; its arguments are the fields of `kind`, a class of rows."""
-    kind = None
 
     def __init__(self, *, name=None, trainable=True, dtype=None, **fields):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
@@ -60,7 +59,7 @@ class _Row(tf_keras.layers.Layer):
         return ops.apply(self.row, inputs)
 
     def get_config(self):
-        return super().get_config() | _fields(self.row)
+        return super().get_config() | self.row.fields()
 
 
 @_register
@@ -77,10 +76,7 @@ class SpatialNormalization(_Row):
 
 @_register
 class Dropout(tf_keras.layers.Layer):
-    """Dropout that follows `ops.dropout_draws`. Active when called with training=True.
-
-    number, rescale: see `ops.dropout`.
-    """
+    """Dropout that follows `ops.dropout_draws`, when called with training=True; arguments as of `ops.dropout`."""
 
     def __init__(self, keep_prob=0.5, number=1, rescale=True, **kwargs):
         super().__init__(**kwargs)
@@ -88,58 +84,51 @@ class Dropout(tf_keras.layers.Layer):
         self.keep_prob, self.number, self.rescale = keep_prob, number, rescale
 
     def call(self, inputs, training=None):
-        return ops.when(training, lambda training: ops.dropout(
-            inputs, self.keep_prob, training=training, number=self.number, rescale=self.rescale))
+        return ops.dropout(inputs, self.keep_prob, training=training, number=self.number, rescale=self.rescale)
 
     def get_config(self):
         return super().get_config() | {'keep_prob': self.keep_prob, 'number': self.number, 'rescale': self.rescale}
 
 
-@_register
 class TwoTowers(tf_keras.layers.Layer):
     """A row cut over two devices (`towers.apply`): from two tensors, or the images, to two tensors, one a tower.
 
-    Variables: of a Conv, `part_0/weights`, `part_0/biases` on the first device and `part_1/…` on the second.
-
-    Args:
-      row: of a resolved table. devices: two names. settings: of a Conv, `scopes.ConvDefaults.of` the row.
+    A Conv has settings (`scopes.ConvDefaults.of` the row), and variables `part_0/weights` and `part_0/biases` on the
+    first device, `part_1/…` on the second.
     """
 
     def __init__(self, row, devices, settings=None, **kwargs):
         super().__init__(**kwargs)
         self.row, self.devices, self.settings = row, tuple(devices), settings
-        self.parts = ((), ())
+        self.parts = ()
 
     def build(self, input_shapes):
         if isinstance(self.row, rows.Conv):
             shapes = input_shapes if isinstance(input_shapes, list) else [input_shapes]
             channels = sum(shape[-1] for shape in shapes) // self.row.groups
-            filters = self.row.filters - self.row.filters // 2, self.row.filters // 2
             # Drawn once for both towers, so that the same seed starts the same network as on one device.
             weights = self.settings.weights_initializer([self.row.kernel, self.row.kernel, channels, self.row.filters])
             biases = self.settings.biases_initializer([self.row.filters])
-            self.parts = tuple(map(self._part, range(2), tf.split(weights, filters, -1), tf.split(biases, filters)))
+            self.parts = [(self._half(tower, 'weights', weights, self.settings.weights_regularizer),
+                           self._half(tower, 'biases', biases, self.settings.biases_regularizer)) for tower in (0, 1)]
         super().build(input_shapes)
 
-    def _part(self, tower, weights, biases):
-        def variable(name, start, regularizer):
+    def _half(self, tower, name, whole, regularizer):
+        kernels = whole.shape[-1]
+        start = tf.split(whole, [kernels - kernels // 2, kernels // 2], -1)[tower]
+        with tf.device(self.devices[tower]):
             return self.add_weight(f'part_{tower}/{name}', start.shape, regularizer=regularizer,
                                    initializer=lambda shape, dtype=None: tf.cast(start, dtype))
-        with tf.device(self.devices[tower]):
-            return (variable('weights', weights, self.settings.weights_regularizer),
-                    variable('biases', biases, self.settings.biases_regularizer))
 
     def call(self, inputs, training=None):
         activation = self.settings and self.settings.activation_fn
-        return ops.when(training if isinstance(self.row, rows.Dropout) else False, lambda training: towers.apply(
-            self.row, inputs, self.devices, self.parts, activation=activation, training=training))
+        return towers.apply(self.row, inputs, self.devices, self.parts, activation=activation, training=training)
 
     def get_config(self):
         raise NotImplementedError('a network on two devices cannot be saved as a Keras model. Save its checkpoint, '
                                   'load that into a network on one device, and save this one.')
 
 
-@_register
 class Join(tf_keras.layers.Layer):
     """Both towers' maps as one tensor on a device; squeeze drops the two spatial axes of a 1 x 1 map."""
 
@@ -158,8 +147,7 @@ def build(table, inputs, *, prefix='', is_training=True, dtype=None, devices=Non
     Args:
       table: resolved rows. prefix: put before each row's name in the names of layers and end points.
       is_training: False switches dropout off for good; True leaves it to the call's `training`.
-      dtype: a Keras dtype or policy name for every layer.
-      devices: two names: the network is cut over them, a TwoTowers layer a row.
+      dtype: a Keras dtype or policy name. devices: two names, to cut the network over (`towers`).
 
     Returns: (net, end_points), end_points a dictionary from prefix and row name to symbolic tensor.
     """
@@ -169,43 +157,30 @@ def build(table, inputs, *, prefix='', is_training=True, dtype=None, devices=Non
     for row in table:
         name = prefix + row.name
         layer = _layer(row, devices, defaults, name=name, dtype=dtype)
-        is_dropout = isinstance(row, rows.Dropout)
-        net = whole = layer(net, training=False) if is_dropout and not is_training else layer(net)
-        if not is_dropout:
-            if devices:
-                squeeze = isinstance(row, rows.Conv) and row.squeeze
-                whole = Join(devices[0], squeeze, name=f'{name}/joined', dtype=dtype)(net)
-            end_points[row.name if isinstance(row, rows.GlobalPool) else name] = whole
+        if isinstance(row, rows.Dropout):
+            net = whole = layer(net) if is_training else layer(net, training=False)
+            continue
+        net = whole = layer(net)
+        if devices:
+            squeeze = isinstance(row, rows.Conv) and row.squeeze
+            whole = Join(devices[0], squeeze, name=f'{name}/joined', dtype=dtype)(net)
+        end_points[row.name if isinstance(row, rows.GlobalPool) else name] = whole
     return whole, end_points
 
 
 def _layer(row, devices, defaults, **common):
-    if isinstance(row, rows.Conv):
-        settings = defaults.of(row)
-        common['trainable'] = settings.trainable
-        return TwoTowers(row, devices, settings, **common) if devices else _convolution(row, settings, **common)
+    settings = defaults.of(row) if isinstance(row, rows.Conv) else None
     if devices:
-        return TwoTowers(row, devices, **common)
-    if isinstance(row, rows.LRN):
-        return LocalResponseNormalization(**_fields(row), **common)
-    if isinstance(row, rows.SpatialNorm):
-        return SpatialNormalization(**_fields(row), **common)
-    if isinstance(row, rows.Dropout):
-        return Dropout(row.keep_prob, row.number, row.rescale, **common)
+        return TwoTowers(row, devices, settings, trainable=settings is None or settings.trainable, **common)
+    if settings:
+        others = dict(vars(settings))
+        return Convolution(row.filters, row.kernel, row.stride, padding=row.padding, groups=row.groups,
+                           squeeze=row.squeeze, activation=others.pop('activation_fn'), **others, **common)
+    kinds = {rows.LRN: LocalResponseNormalization, rows.SpatialNorm: SpatialNormalization, rows.Dropout: Dropout}
+    if type(row) in kinds:
+        return kinds[type(row)](**row.fields(), **common)
     if isinstance(row, rows.MaxPool):
         return tf_keras.layers.MaxPool2D(row.size, row.stride, 'valid', **common)
     if isinstance(row, rows.Activation):
         return tf_keras.layers.Activation(row.kind, **common)
     return tf_keras.layers.GlobalAveragePooling2D(keepdims=True, **common)
-
-
-def _fields(row):
-    return {key: value for key, value in vars(row).items() if key not in ('name', 'source')}
-
-
-def _convolution(row, settings, **common):
-    return Convolution(
-        row.filters, row.kernel, row.stride, padding=row.padding, groups=row.groups, squeeze=row.squeeze,
-        activation=settings.activation_fn,
-        weights_initializer=settings.weights_initializer, biases_initializer=settings.biases_initializer,
-        weights_regularizer=settings.weights_regularizer, biases_regularizer=settings.biases_regularizer, **common)

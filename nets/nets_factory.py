@@ -16,13 +16,9 @@ def check_name(name):
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
-    """A function from images to (logits, end_points), which sets the network's arg scope itself.
+    """network_fn(images, **kwargs) -> (logits, end_points), which sets the network's arg scope itself.
 
-    Args:
-      name: a key of networks_map. num_classes, is_training: as of the network's function.
-      weight_decay: as of the network's arg scope.
-
-    Returns: network_fn(images, **kwargs), with the attribute default_image_size (pixels).
+    Arguments as of the network's function and its arg scope. network_fn.default_image_size is in pixels.
 
     Raises: ValueError for an unknown name.
     """

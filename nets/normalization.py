@@ -1,45 +1,36 @@
 """Normalisation by a windowed sum of squares: over adjacent maps, or over the nearby pixels of one map."""
-import contextlib
+import contextvars
 import functools
-import threading
 
 import tensorflow as tf
 
-_compiled = threading.local()
+from nets import scopes
+
+_compiled = contextvars.ContextVar('normalization.compiled', default=False)
 
 
-@contextlib.contextmanager
 def compiled():
     """Inside it, XLA compiles normalisation on a CPU: three times faster, the same numbers but for rounding.
 
-    Training and evaluation use it. It does not suit a model for export, since TensorFlow Serving refuses functions that
-    must be compiled, nor many batch sizes, each of which takes a second to compile when it first comes.
+    Not for export, since TensorFlow Serving refuses functions that must be compiled. A new batch size takes a second.
     """
-    outer = getattr(_compiled, 'on', False)
-    _compiled.on = True
-    try:
-        yield
-    finally:
-        _compiled.on = outer
+    return scopes.within(_compiled, True)
 
 
 def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1):
     """x * (bias + alpha * S) ** -beta, S the sum of squares over 2 * depth_radius + 1 adjacent maps.
 
-    The numbers are those of `tf.nn.local_response_normalization`. That op has no bfloat16 kernel, its gradient is
-    slow on a CPU, and on a GPU an empty batch ends the process. So with a GPU it is called in float32, and never for
-    an empty batch. On a CPU the windowed sums are products with a channels x channels band matrix, or, inside
-    `compiled`, plain sums in a fused loop.
+    The numbers are those of `tf.nn.local_response_normalization`, which has no bfloat16 kernel, and a slow gradient on
+    a CPU. There the windowed sums are products with a channels x channels band matrix, or, inside `compiled`, plain
+    sums in a fused loop.
 
     Args:
       x: [..., channels], float32 or bfloat16. groups: equal parts of the channels, each normalised on its own.
     """
     if tf.config.get_visible_devices('GPU'):
         return _stock(x, groups, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta)
-    if getattr(_compiled, 'on', False) and beta == 0.75:
-        y = _fused(depth_radius, bias, alpha, groups)(x)
-        y.set_shape(x.shape)
-        return y
+    if _compiled.get() and beta == 0.75:
+        return _with_shape_of(x, _fused(depth_radius, bias, alpha, groups)(x))
     channels = x.shape[-1]
     number = tf.range(channels)
     part = number // (channels // groups)
@@ -52,22 +43,22 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
 
 
 def _stock(x, groups, **settings):
-    """TensorFlow's own op, which takes float32 of four dimensions."""
-    def apply(x):
+    """TensorFlow's own op, which takes float32 of four dimensions. An empty batch on a GPU would end the process."""
+    def apply():
         maps = tf.reshape(tf.cast(x, tf.float32), [-1, 1, groups, x.shape[-1] // groups])
         normalised = tf.nn.local_response_normalization(maps, **settings)
         return tf.reshape(tf.cast(normalised, x.dtype), tf.shape(x))
-    y = tf.cond(tf.size(x) > 0, lambda: apply(x), lambda: tf.identity(x))
-    y.set_shape(x.shape)
+    return _with_shape_of(x, tf.cond(tf.size(x) > 0, apply, lambda: tf.identity(x)))
+
+
+def _with_shape_of(x, y):
+    y.set_shape(x.shape)  # lost in a reshape to tf.shape(x)
     return y
 
 
 @functools.cache
 def _fused(depth_radius, bias, alpha, groups):
-    """x -> x * s ** (-3/4), compiled to loops that read and write every value only once or twice.
-
-    Computed in float32, whatever the type of x. The gradient computes s again, since reading it would cost as much.
-    """
+    """x -> x * s ** (-3/4) in float32. The gradient computes s again, since reading it would cost as much."""
     def window_sum(values):
         channels = values.shape[-1] // groups
         padded = tf.pad(tf.reshape(values, [-1, groups, channels]), [[0, 0], [0, 0], [depth_radius, depth_radius]])
@@ -75,7 +66,16 @@ def _fused(depth_radius, bias, alpha, groups):
         return tf.reshape(total, tf.shape(values))
 
     def root(x):
-        return _inverse_fourth_root(bias + alpha * window_sum(tf.square(x)))
+        """s ** (-1/4) within 3e-7: a guess from the exponent's bits, then four Newton steps.
+
+        XLA fuses these products into every loop that needs them. A square root it would write to memory and read back.
+        """
+        s = bias + alpha * window_sum(tf.square(x))
+        bits = tf.bitwise.right_shift(tf.bitcast(s, tf.int32), tf.constant(2, tf.int32))
+        z = tf.bitcast(tf.constant(0x4f58cae5, tf.int32) - bits, tf.float32)  # (5/4) * (127 - 0.045) * 2^23
+        for _ in range(4):
+            z = z * (1.25 - (0.25 * s) * tf.square(z * z))
+        return z
 
     @tf.function(jit_compile=True, autograph=False)
     def forward(x):
@@ -97,18 +97,6 @@ def _fused(depth_radius, bias, alpha, groups):
     return normalise
 
 
-def _inverse_fourth_root(s):
-    """s ** (-1/4) of positive float32 numbers, within 3e-7: a guess from the exponent's bits, then four Newton steps.
-
-    XLA fuses these products into every loop that needs them. A square root it would write to memory and read back.
-    """
-    bits = tf.bitwise.right_shift(tf.bitcast(s, tf.int32), tf.constant(2, tf.int32))
-    z = tf.bitcast(tf.constant(0x4f58cae5, tf.int32) - bits, tf.float32)  # (5/4) * (127 - 0.045) * 2^23
-    for _ in range(4):
-        z = z * (1.25 - (0.25 * s) * tf.square(z * z))
-    return z
-
-
 def spatial_normalization(x, *, size, bias, alpha, beta):
     """x * (bias + alpha * S) ** -beta, S the sum of squares over the size x size pixels around, in the same map.
 
@@ -116,14 +104,10 @@ def spatial_normalization(x, *, size, bias, alpha, beta):
       x: [batch, height, width, channels]. size: odd. Pixels beyond the border count as 0.
     """
     def window_sum(values):
-        for axis in (1, 2):
-            length = tf.shape(values)[axis]
-            padding = [[0, 0]] * 4
-            padding[axis] = [size // 2, size // 2]
-            padded = tf.pad(values, padding)
-            values = sum(padded[:, start:start + length] if axis == 1 else padded[:, :, start:start + length]
-                         for start in range(size))
-        return values
+        height, width, margin = tf.shape(values)[1], tf.shape(values)[2], [size // 2, size // 2]
+        padded = tf.pad(values, [[0, 0], margin, margin, [0, 0]])
+        columns = sum(padded[:, start:start + height] for start in range(size))
+        return sum(columns[:, :, start:start + width] for start in range(size))
     return _normalise(x, window_sum, bias, alpha, beta)
 
 
@@ -144,6 +128,4 @@ def _normalise(x, window_sum, bias, alpha, beta):
             return upstream * power - (2 * alpha * beta) * x * shared
         return y, gradient
 
-    y = normalise(x)
-    y.set_shape(x.shape)
-    return y
+    return _with_shape_of(x, normalise(x))

@@ -1,11 +1,13 @@
 """The arithmetic of a row, which the TF1 graph and the Keras layers share."""
-import contextlib
-import threading
+import contextvars
+import functools
 
 import tensorflow as tf
 
-from nets import normalization
+from nets import normalization, scopes
 from nets import rows as kinds
+
+_dropout_draws = contextvars.ContextVar('ops.dropout_draws', default=None)
 
 
 def apply(row, x, variables=(), *, activation=None, training=False, part=(0, 1)):
@@ -13,19 +15,17 @@ def apply(row, x, variables=(), *, activation=None, training=False, part=(0, 1))
 
     Args:
       row: of a resolved table. x: [batch, height, width, channels].
-      variables, activation: a Conv's (weights, biases), and what follows it (None: linear).
+      variables, activation: of a Conv, (weights, biases) and as in `convolution`.
       training, part: of a Dropout, as in `dropout`.
     """
     if isinstance(row, kinds.Conv):
-        return biased_convolution(x, *variables, stride=row.stride, padding=row.padding, activation=activation)
+        return convolution(x, *variables, stride=row.stride, padding=row.padding, activation=activation)
     if isinstance(row, kinds.Dropout):
-        return dropout(x, row.keep_prob, training=training, number=row.number, rescale=row.rescale, part=part)
+        return dropout(x, **row.fields(), training=training, part=part)
     if isinstance(row, kinds.LRN):
-        return normalization.local_response_normalization(
-            x, depth_radius=row.depth_radius, bias=row.bias, alpha=row.alpha, beta=row.beta, groups=row.groups)
+        return normalization.local_response_normalization(x, **row.fields())
     if isinstance(row, kinds.SpatialNorm):
-        return normalization.spatial_normalization(
-            x, size=row.size, bias=row.bias, alpha=row.alpha, beta=row.beta)
+        return normalization.spatial_normalization(x, **row.fields())
     if isinstance(row, kinds.MaxPool):
         return tf.nn.max_pool2d(x, row.size, row.stride, 'VALID', name='MaxPool')
     if isinstance(row, kinds.GlobalPool):
@@ -33,24 +33,16 @@ def apply(row, x, variables=(), *, activation=None, training=False, part=(0, 1))
     return {'relu': tf.nn.relu, 'tanh': tf.tanh}[row.kind](x)  # an Activation
 
 
-def when(training, apply):
-    """apply(training: bool); a choice at run time where `training` is a tensor."""
-    if tf.is_tensor(training):
-        return tf.cond(tf.cast(training, tf.bool), lambda: apply(True), lambda: apply(False))
-    return apply(bool(training))
+def convolution(x, weights, biases, *, stride, padding, activation=None):
+    """A 2-D convolution with biases, computed as a matrix product where the kernel covers exactly the whole map.
 
-
-def convolution(x, weights, *, stride, padding):
-    """A 2-D convolution, computed as a matrix product where the kernel covers exactly the whole map.
-
-    There, in the fully connected layers, TensorFlow's convolution on a CPU is several times slower than its matrix
-    product of the same numbers, above all backwards.
+    There TensorFlow's convolution on a CPU is several times slower than its matrix product, above all backwards.
 
     Args:
       x: [batch, height, width, channels].
       weights: [height, width, channels / groups, filters], cast to x's type. The convolution is grouped where they
-        have fewer input channels than x.
-      padding: 'SAME', 'VALID' or pixels (before, after).
+        have fewer input channels than x. biases: [filters].
+      padding: 'SAME', 'VALID' or pixels (before, after). activation: a function of the sums; None: linear.
 
     Returns: [batch, height', width', filters].
     """
@@ -60,41 +52,31 @@ def convolution(x, weights, *, stride, padding):
     if covers_map and x.shape[3] == weights.shape[2]:
         columns = kernel[0] * kernel[1] * weights.shape[2]
         product = tf.matmul(tf.reshape(x, [-1, columns]), tf.reshape(weights, [columns, filters]))
-        return tf.reshape(product, [-1, 1, 1, filters], name='Conv2D')
-    if not isinstance(padding, str):
-        # conv2d's own explicit padding is 17 times slower in bfloat16 on a CPU.
-        x, padding = tf.pad(x, [[0, 0], padding, padding, [0, 0]]), 'VALID'
-    return tf.nn.conv2d(x, weights, strides=stride, padding=padding, name='Conv2D')
-
-
-def biased_convolution(x, weights, biases, *, stride, padding, activation=None):
-    """`convolution`, plus the biases [filters], through the activation (None: linear)."""
-    net = convolution(x, weights, stride=stride, padding=padding)
+        net = tf.reshape(product, [-1, 1, 1, filters], name='Conv2D')
+    else:
+        if not isinstance(padding, str):
+            # conv2d's own explicit padding is 17 times slower in bfloat16 on a CPU.
+            x, padding = tf.pad(x, [[0, 0], padding, padding, [0, 0]]), 'VALID'
+        net = tf.nn.conv2d(x, weights, strides=stride, padding=padding, name='Conv2D')
     net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
     return activation(net) if activation else net
 
 
-_dropout_draws = threading.local()
-
-
-@contextlib.contextmanager
 def dropout_draws(seed, *, first_row=0, rows=None):
     """Inside it, dropout depends only on `seed` and on an example's place in the whole batch.
 
-    Without it, dropout draws from TensorFlow's stateful generator, as Keras users expect. With it, a resumed run
-    repeats the draws of the interrupted one, and a batch that is split over replicas gets the draws of the whole.
+    So a resumed run repeats the draws of the interrupted one, and replicas together draw what one device would.
 
     Args:
-      seed: integer tensor [2].
-      first_row: place in the whole batch of the first example seen here.
+      seed: integer tensor [2]. first_row: place in the whole batch of the first example seen here.
       rows: examples in the whole batch; None: all of them are seen here.
     """
-    outer = getattr(_dropout_draws, 'value', None)
-    _dropout_draws.value = (seed, first_row, rows)
-    try:
-        yield
-    finally:
-        _dropout_draws.value = outer
+    return scopes.within(_dropout_draws, (seed, first_row, rows))
+
+
+def when(training, apply):
+    """apply(training=True) or apply(training=False), as a boolean tensor says when the graph runs."""
+    return tf.cond(tf.cast(training, tf.bool), lambda: apply(training=True), lambda: apply(training=False))
 
 
 def check_keep_prob(keep_prob):
@@ -108,7 +90,7 @@ def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1)):
 
     Args:
       x: [batch, ..., channels].
-      training: False: nothing is dropped.
+      training: bool, boolean tensor, or None for False: nothing is dropped.
       number: of this layer among the network's dropout layers; each has its own draws.
       rescale: divide what is kept by keep_prob in training; False: multiply all by keep_prob at test.
       part: (index, parts): x is that part of the channels and gets that part of the whole's draws.
@@ -116,13 +98,14 @@ def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1)):
     Raises: ValueError for a keep_prob outside (0, 1].
     """
     check_keep_prob(keep_prob)
+    if tf.is_tensor(training):
+        return when(training, functools.partial(dropout, x, keep_prob, number=number, rescale=rescale, part=part))
     if keep_prob == 1 or not training:
         return tf.identity(x if rescale else x * tf.cast(keep_prob, x.dtype))
-    draws = getattr(_dropout_draws, 'value', None)
-    if draws is None:
+    if _dropout_draws.get() is None:
         dropped = tf.nn.dropout(x, rate=1 - keep_prob)
         return dropped if rescale else dropped * tf.cast(keep_prob, x.dtype)
-    seed, first_row, rows = draws
+    seed, first_row, rows = _dropout_draws.get()
     seed = tf.random.experimental.stateless_fold_in(seed, number)
     batch, channels, (index, parts) = tf.shape(x)[0], x.shape[-1], part
     uniform = tf.random.stateless_uniform(

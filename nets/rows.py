@@ -1,8 +1,7 @@
 """The rows that make up a network's table, and what a table says without TensorFlow.
 
 A table is a tuple of frozen rows, one a layer. `resolve` fills in what the caller of a network chooses.
-`nets/graph.py` turns the result into a TF1-style graph, `nets/keras_layers.py` into a Keras model. `walk` gives
-every row's output size, parameters and multiply-adds.
+`nets/graph.py` turns the result into a TF1-style graph, `nets/keras_layers.py` into a Keras model.
 """
 import dataclasses
 import itertools
@@ -11,16 +10,24 @@ import math
 
 @dataclasses.dataclass(frozen=True)
 class Init:
-    """Initial values of weights. kind: 'glorot_uniform', 'normal' or 'truncated_normal' (mean 0)."""
+    """Initial values of weights. kind: 'normal' or 'truncated_normal' (mean 0, cut at two deviations)."""
     kind: str
-    stddev: float | None = None
-
-
-GLOROT = Init('glorot_uniform')
+    stddev: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv:
+class Row:
+    """What all rows have. source: whom the row follows."""
+    name: str
+    source: str = dataclasses.field(default='', kw_only=True)
+
+    def fields(self):
+        """{field: value} of what rows of this kind alone have."""
+        return {key: value for key, value in vars(self).items() if key not in ('name', 'source')}
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(Row):
     """A convolution with bias and, if relu, the activation.
 
     A fully connected layer is a convolution whose kernel covers the whole map.
@@ -29,7 +36,6 @@ class Conv:
     (before, after) on both spatial axes. init, bias: initial weights and biases; None: those of the arg scope, as in
     slim (else Glorot uniform and 0). squeeze: drop both spatial axes of the 1 x 1 output, as the classifier does.
     """
-    name: str
     filters: int | None
     kernel: int
     stride: int = 1
@@ -39,72 +45,59 @@ class Conv:
     init: Init | None = None
     bias: float | None = None
     squeeze: bool = False
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class LRN:
+class LRN(Row):
     """x / (bias + alpha * sum of x^2 over 2 * depth_radius + 1 adjacent maps) ** beta.
 
     groups: equal parts of the maps, each normalised on its own (2: each tower).
     """
-    name: str
     depth_radius: int = 2
     bias: float = 2.0
     alpha: float = 1e-4
     beta: float = 0.75
     groups: int = 1
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class SpatialNorm:
+class SpatialNorm(Row):
     """x / (bias + alpha * sum of x^2 over the size x size pixels around, within one map) ** beta."""
-    name: str
     size: int = 5
     bias: float = 1.0
     alpha: float = 1e-3 / 25
     beta: float = 0.75
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class Activation:
+class Activation(Row):
     """A non-linearity in a row of its own. kind: 'relu' or 'tanh'."""
-    name: str
     kind: str = 'relu'
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Row):
     """Max pooling without padding over size x size windows."""
-    name: str
     size: int = 3
     stride: int = 2
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class Dropout:
+class Dropout(Row):
     """Dropout, active in training.
 
     rescale: divide what is kept by keep_prob in training; False: multiply all values by it at test instead.
     keep_prob: share of values kept, in (0, 1]; None: the network's dropout_keep_prob. number: of this row among
     the network's dropout rows, from 1; `resolve` counts.
     """
-    name: str
     rescale: bool = True
     keep_prob: float | None = None
     number: int | None = None
-    source: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
-class GlobalPool:
+class GlobalPool(Row):
     """The mean over height and width, kept as a 1 x 1 map."""
-    name: str = 'global_pool'
-    source: str = ''
 
 
 def resolve(table, num_classes, *, global_pool=False, dropout_keep_prob=0.5, spatial_squeeze=True):
@@ -125,13 +118,12 @@ def resolve(table, num_classes, *, global_pool=False, dropout_keep_prob=0.5, spa
                          'for the network without its classifier.')
     *hidden, dropout, classifier = table
     if global_pool:
-        hidden.append(GlobalPool(source='slim'))
+        hidden.append(GlobalPool('global_pool', source='slim'))
     if num_classes:
         hidden += dropout, dataclasses.replace(classifier, filters=int(num_classes), squeeze=spatial_squeeze)
     numbers = itertools.count(1)
-    return tuple(dataclasses.replace(row, number=next(numbers),
-                                     keep_prob=dropout_keep_prob if row.keep_prob is None else row.keep_prob)
-                 if isinstance(row, Dropout) else row for row in hidden)
+    return each(hidden, Dropout, lambda row: {
+        'number': next(numbers), 'keep_prob': dropout_keep_prob if row.keep_prob is None else row.keep_prob})
 
 
 def changed(table, **changes):
@@ -146,23 +138,14 @@ def changed(table, **changes):
     return tuple(result)
 
 
-def with_initial_values(table, other):
-    """The table with the initial weights and biases of another's rows of the same names."""
-    start = {row.name: {'init': row.init, 'bias': row.bias} for row in other if isinstance(row, Conv)}
-    return changed(table, **{row.name: start[row.name] for row in table if isinstance(row, Conv)})
-
-
-def with_dropout(table, rescale):
-    """The table with Dropout.rescale set in every Dropout row (None: as it is)."""
-    if rescale is None:
-        return table
-    return changed(table, **{row.name: {'rescale': rescale} for row in table if isinstance(row, Dropout)})
+def each(table, kind, fields):
+    """The table with every row of a kind changed by fields(row), a {field: value}."""
+    return tuple(dataclasses.replace(row, **fields(row)) if isinstance(row, kind) else row for row in table)
 
 
 def with_bias(table, bias):
     """The table with `bias` in every Conv whose initial bias is not 0. A bias of None means the arg scope's."""
-    return tuple(dataclasses.replace(row, bias=bias)
-                 if isinstance(row, Conv) and row.bias != 0 else row for row in table)
+    return each(table, Conv, lambda row: {'bias': row.bias if row.bias == 0 else bias})
 
 
 def window(row, size):
@@ -180,7 +163,7 @@ def window(row, size):
 @dataclasses.dataclass(frozen=True)
 class Walked:
     """A row at a given image size: its output (height, width, channels), its parameters, its cost per image."""
-    row: object
+    row: Row
     shape: tuple
     parameters: int
     multiply_adds: int
@@ -208,11 +191,24 @@ def walk(table, height, width, channels=3):
         yield Walked(row, (height, width, channels), parameters, multiply_adds)
 
 
+def print_table(name, table, size):
+    """Prints an unresolved table at an image size in pixels, with shapes, parameters and multiply-adds."""
+    walked = list(walk(resolve(table, 1000), size, size))
+    print(f'{name}: {size}x{size}x3 images, 1000 classes\n'
+          f'{"layer":<9} {"output":>11} {"parameters":>11} {"multiply-adds":>14}  source')
+    for step in walked:
+        print(f'{step.row.name:<9} {"x".join(map(str, step.shape)):>11} {step.parameters:>11,} '
+              f'{step.multiply_adds:>14,}  {step.row.source}')
+    print(f'{"total":<9} {"":>11} {sum(step.parameters for step in walked):>11,} '
+          f'{sum(step.multiply_adds for step in walked):>14,}\n')
+
+
 def minimum_size(table):
     """The smallest height (and width), in pixels, at which every row has an output."""
-    def fits(size):
-        for row in itertools.takewhile(lambda row: not isinstance(row, GlobalPool), table):
-            if isinstance(row, (Conv, MaxPool)) and size > 0:
-                size = window(row, size)
-        return size > 0
-    return next(size for size in range(1, 1024) if fits(size))
+    needed = 1
+    for row in reversed(table):
+        if isinstance(row, GlobalPool):
+            needed = 1
+        elif isinstance(row, (Conv, MaxPool)):
+            needed = next(size for size in itertools.count(1) if window(row, size) >= needed)
+    return needed

@@ -1,19 +1,19 @@
-"""Arg scopes: defaults for a network's layers, set with a `with` statement as in slim.
+"""What a `with` statement sets; above all arg scopes, defaults for a network's layers, as in slim.
 
 `nets.arg_scope(scope)` needs only this package. When tf_slim is loaded, `tf_slim.arg_scope(scope)` takes effect too,
 and so do a caller's own settings for `tf_slim.conv2d`.
 """
 import contextlib
+import contextvars
 import dataclasses
 import sys
-import threading
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 _KEY = 'nets.conv2d'
-_stack = threading.local()
+_own_scope = contextvars.ContextVar('nets.arg_scope', default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,45 +29,39 @@ class ConvDefaults:
     def of(self, row):
         """The same settings for one Conv row: what the row itself says takes precedence, and nothing stays open."""
         bias = self.biases_initializer if row.bias is None else row.bias
+        if row.init:
+            # Keras does not rescale a truncated normal: stddev is that of the normal before it is cut at 2 deviations.
+            weights = {'normal': tf_keras.initializers.RandomNormal,
+                       'truncated_normal': tf_keras.initializers.TruncatedNormal}[row.init.kind](0.0, row.init.stddev)
+        else:
+            weights = self.weights_initializer or tf_keras.initializers.GlorotUniform()
         return dataclasses.replace(
-            self, activation_fn=self.activation_fn if row.relu else None,
-            weights_initializer=_weights_initializer(row.init) or self.weights_initializer or _GLOROT(),
+            self, activation_fn=self.activation_fn if row.relu else None, weights_initializer=weights,
             biases_initializer=bias if callable(bias) else tf_keras.initializers.Constant(bias or 0.0))
 
 
-_GLOROT = tf_keras.initializers.GlorotUniform
-
-
-def _weights_initializer(init):
-    """The Keras initializer of a rows.Init (None: none), valid for get_variable as well."""
-    if init is None:
-        return None
-    if init.kind == 'glorot_uniform':
-        return _GLOROT()
-    if init.kind == 'normal':
-        return tf_keras.initializers.RandomNormal(0.0, init.stddev)
-    # Keras does not rescale a truncated normal: stddev is that of the normal before it is cut at 2 deviations.
-    return tf_keras.initializers.TruncatedNormal(0.0, init.stddev)
-
-
 # Settings of slim.conv2d that change nothing in these networks when they have this value.
-_WITHOUT_EFFECT = {'padding': 'SAME', 'data_format': (None, 'NHWC'), 'normalizer_fn': None,
-                   'normalizer_params': None, 'rate': 1, 'reuse': None, 'variables_collections': None}
+_WITHOUT_EFFECT = {'padding': ['SAME'], 'data_format': [None, 'NHWC'], 'normalizer_fn': [None],
+                   'normalizer_params': [None], 'rate': [1], 'reuse': [None], 'variables_collections': [None]}
 
 
 @contextlib.contextmanager
+def within(variable, value):
+    """Inside the `with` block, a ContextVar has this value. Each thread has its own."""
+    token = variable.set(value)
+    try:
+        yield value
+    finally:
+        variable.reset(token)
+
+
 def arg_scope(scope):
     """Inside the `with` block, `scope` (from an `…_arg_scope()` function) sets the defaults of layers."""
     if not isinstance(scope, dict):
         raise ValueError(f'nets.arg_scope got a {type(scope).__name__}; it takes what '
                          'alexnet_v2_arg_scope() or alexnet_arg_scope() returned. For a list of layers '
                          'use tf_slim.arg_scope.')
-    scopes = _own_scopes()
-    scopes.append(scope)
-    try:
-        yield scope
-    finally:
-        scopes.pop()
+    return within(_own_scope, scope)
 
 
 def conv_scope(**defaults):
@@ -87,25 +81,14 @@ def current_defaults():
     Raises: ValueError for a setting of tf_slim.conv2d that the networks cannot follow.
     """
     settings = {}
-    slim_scopes = sys.modules.get('tf_slim.ops.arg_scope')
-    if slim_scopes is not None:
-        scope = slim_scopes.current_arg_scope()
-        layers = sys.modules['tf_slim.layers']
-        settings |= scope.get(layers.conv2d._key_op, scope.get(_KEY, {}))
-    if _own_scopes():
-        settings |= _own_scopes()[-1].get(_KEY, {})
+    if 'tf_slim.ops.arg_scope' in sys.modules:
+        scope = sys.modules['tf_slim.ops.arg_scope'].current_arg_scope()
+        settings |= scope.get(sys.modules['tf_slim.layers'].conv2d._key_op, scope.get(_KEY, {}))
+    settings |= (_own_scope.get() or {}).get(_KEY, {})
     fields = {field.name for field in dataclasses.fields(ConvDefaults)}
     for key, value in settings.items():
-        if key in fields or key == 'outputs_collections':  # the latter slim's own networks override too
-            continue
-        allowed = _WITHOUT_EFFECT.get(key, ())
-        if value not in (allowed if isinstance(allowed, tuple) else (allowed,)):
+        followed = key in fields or key == 'outputs_collections'  # the latter slim's own networks override too
+        if not followed and value not in _WITHOUT_EFFECT.get(key, []):
             raise ValueError(f'the arg scope sets {key}={value!r} for conv2d, which this network cannot '
                              f'follow; it follows {", ".join(sorted(fields))}.')
     return ConvDefaults(**{key: value for key, value in settings.items() if key in fields})
-
-
-def _own_scopes():
-    if not hasattr(_stack, 'scopes'):
-        _stack.scopes = []
-    return _stack.scopes

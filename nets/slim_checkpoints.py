@@ -13,12 +13,12 @@ class Parts:
 
     def __init__(self, parts):
         self.parts = parts
-        *axes, _ = parts[0].shape
-        self.shape = tf.TensorShape([*axes, sum(part.shape[-1] for part in parts)])
+        self.dtype = parts[0].dtype
+        self.sizes = [part.shape[-1] for part in parts]
+        self.shape = tf.TensorShape([*parts[0].shape[:-1], sum(self.sizes)])
 
     def assign(self, value):
-        """Assigns to each part its share of the values."""
-        for part, share in zip(self.parts, tf.split(value, [part.shape[-1] for part in self.parts], -1)):
+        for part, share in zip(self.parts, tf.split(value, self.sizes, -1)):
             part.assign(share)
 
     def __tf_tensor__(self, dtype=None, name=None):
@@ -27,7 +27,7 @@ class Parts:
 
 
 def joined(variables):
-    """{name: variable}, with `…/part_0/…` and `…/part_1/…` joined as one Parts under the name without `part_…`."""
+    """{name: variable}, with `…/part_0/…` and `…/part_1/…` as one Parts under the name without `part_…`."""
     found = {}
     for name, variable in variables.items():
         found.setdefault(re.sub(r'/part_\d', '', name), {})[name] = variable
@@ -36,10 +36,7 @@ def joined(variables):
 
 
 def named_variables(model):
-    """{slim's name: variable} of a model's weights.
-
-    The scope is that of the layers' names where they have one (`alexnet_v2/conv1`), else the model's name.
-    """
+    """{slim's name: variable} of a model; the scope is the layers' own (`alexnet_v2/conv1`), else the model's name."""
     names = joined({variable.name.split(':')[0]: variable for variable in model.weights})
     return {name if name.count('/') > 1 else f'{model.name}/{name}': variable for name, variable in names.items()}
 
@@ -99,8 +96,7 @@ def load(variables, path, *, exclude_scopes=(), ignore_missing=False):
     for name in loaded:
         try:
             value = reader.get_tensor(name)
-            rounded = getattr(wanted[name], 'dtype', None) == tf.bfloat16
-            wanted[name].assign(tf.cast(value, tf.bfloat16) if rounded else value)
+            wanted[name].assign(tf.cast(value, tf.bfloat16) if wanted[name].dtype == tf.bfloat16 else value)
         except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:
             # IndexError: the data file is cut off. TypeError, ValueError: it holds text or integers here.
             raise ValueError(f'the checkpoint {path} is damaged or was removed: {error}') from error
@@ -113,28 +109,25 @@ def _loadable(wanted, reader, path, ignore_missing):
     missing = sorted(set(wanted) - set(shapes))
     if missing and not ignore_missing:
         raise ValueError(f'the checkpoint {path} lacks {", ".join(missing)} (it has, for example, '
-                         f'{", ".join(sorted(shapes)[:4])}). Is it of another network? If not, exclude '
-                         'their scopes or ignore missing variables.')
+                         f'{", ".join(sorted(shapes)[:4])}). Is it of another network? If not, exclude their scopes or '
+                         'ignore missing variables.')
     names = sorted(set(wanted) & set(shapes))
     wrong = [f'{name} {shapes[name]} instead of {wanted[name].shape.as_list()}'
              for name in names if shapes[name] != wanted[name].shape.as_list()]
     if wrong:
         raise ValueError(f'shapes in the checkpoint {path} differ: {"; ".join(wrong)}. For another number of classes '
                          'exclude the scope of fc8.')
-    other = [f'{name} {types[name].name}' for name in names if types[name].is_floating != _is_floating(wanted[name])]
+    other = [f'{name} {types[name].name}' for name in names
+             if types[name].is_floating != wanted[name].dtype.is_floating]
     if other:  # assigning would silently round them or drop an imaginary part
         raise ValueError(f'the checkpoint {path} holds numbers of another kind: {", ".join(other)}. Take a checkpoint '
                          'of a network, or exclude their scopes.')
     if not names:
-        raise ValueError(f'nothing to load from the checkpoint {path}: it has no variable of the network whose '
-                         'scope is not excluded.')
+        raise ValueError(f'nothing to load from the checkpoint {path}: it has no variable of the network whose scope '
+                         'is not excluded.')
     return names
 
 
-def _is_floating(variable):
-    return getattr(variable, 'parts', [variable])[0].dtype.is_floating
-
-
 def in_scope(name, scope):
-    """Whether a variable's name is in a scope, which for slim's flags is any prefix of the name."""
+    """Whether a variable's name is in a scope, for slim's flags any prefix."""
     return name.startswith(scope)

@@ -4,6 +4,7 @@ conv1 reads the images; conv2, conv4 and conv5 read their own tower; conv3, fc6,
 over all maps also needs the other tower's maps nearest to the seam.
 """
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -33,7 +34,7 @@ def seam(row):
 
 
 def exchanged(table, height, width):
-    """{row: bytes per image, in float32, that cross to each device before it}, in a resolved table."""
+    """{name: bytes per image, in float32, that cross to each device before it} of a resolved table's rows."""
     result, before = {}, None
     for walked in rows.walk(table, height, width):
         maps = before[2] // 2 if before and reads_both(walked.row) else seam(walked.row)
@@ -43,14 +44,14 @@ def exchanged(table, height, width):
     return result
 
 
-def apply(row, inputs, devices, variables=((), ()), *, activation=None, training=False):
-    """Both towers' outputs of one row.
+def apply(row, inputs, devices, variables=(), *, activation=None, training=False):
+    """Both towers' outputs of one row; activation and training as in `ops.apply`.
 
-    Args:
-      inputs: a tensor a tower; or one tensor, the images, for the table's first row. devices: two names.
-      variables: a Conv's (weights, biases) of each tower.
-      activation, training: as in `ops.apply`.
+    inputs: a tensor a tower; or the images, for the table's first row. variables: a Conv's (weights, biases) a tower.
     """
+    if isinstance(row, rows.Dropout) and tf.is_tensor(training):
+        # One choice for both: TensorFlow seeds the draws by their place in a branch, and two branches would draw alike.
+        return ops.when(training, functools.partial(apply, row, inputs, devices))
     halves = [inputs, inputs] if tf.is_tensor(inputs) else inputs
     edges = _edges(halves, devices, seam(row))
     outputs = []
@@ -60,8 +61,8 @@ def apply(row, inputs, devices, variables=((), ()), *, activation=None, training
                 outputs.append(_lrn(row, halves[tower], edges[1 - tower], tower))
             else:
                 x = tf.concat(inputs, -1) if reads_both(row) and halves is inputs else halves[tower]
-                outputs.append(ops.apply(row, x, variables[tower], activation=activation, training=training,
-                                         part=(tower, 2)))
+                outputs.append(ops.apply(row, x, variables[tower] if variables else (), activation=activation,
+                                         training=training, part=(tower, 2)))
     return outputs
 
 
@@ -84,6 +85,5 @@ def _edges(inputs, devices, maps):
 def _lrn(row, x, edge, tower):
     if edge is None:
         return ops.apply(dataclasses.replace(row, groups=1), x)  # a tower is one of the row's groups
-    wide = tf.concat([x, edge] if tower == 0 else [edge, x], -1)
-    wide = ops.apply(row, wide)
+    wide = ops.apply(row, tf.concat([x, edge] if tower == 0 else [edge, x], -1))
     return wide[..., :x.shape[-1]] if tower == 0 else wide[..., row.depth_radius:]

@@ -88,7 +88,7 @@ def test_matrix_product_and_convolution_agree(size, kernel, padding):
         @tf.function(input_signature=[tf.TensorSpec(static_shape, tf.float32),
                                       tf.TensorSpec(weights.shape, tf.float32)])
         def run(x, weights):
-            y = ops.convolution(x, weights, stride=1, padding=padding)
+            y = ops.convolution(x, weights, tf.zeros([5]), stride=1, padding=padding)
             return y, tf.gradients(tf.reduce_sum(y * tf.reshape(tf.range(15.0), [3, 1, 1, 5])), [x, weights])
         operations = {op.type for op in run.get_concrete_function().graph.get_operations()}
         return run(x, weights), operations
@@ -109,10 +109,11 @@ def test_no_matrix_product_where_the_kernel_does_not_cover_the_map(kernel, group
     random = np.random.default_rng(7)
     x = random.normal(size=[2, kernel, kernel, 4])
     weights = random.normal(size=[kernel, kernel, 4 // groups, 6])
-    got = ops.convolution(tf.constant(x, tf.float32), tf.constant(weights, tf.float32), stride=1,
+    biases = random.normal(size=[6])
+    got = ops.convolution(tf.constant(x, tf.float32), tf.constant(weights, tf.float32), biases, stride=1,
                           padding=padding)
     margin = kernel // 2 if padding == 'SAME' else 0
-    expected = np_conv(x, weights, 0, before=margin, after=margin, towers=groups)
+    expected = np_conv(x, weights, biases, before=margin, after=margin, towers=groups)
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
