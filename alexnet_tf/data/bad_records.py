@@ -12,10 +12,9 @@ class BadRecords:
     lost: how many more the folder's description names that no file has.
     """
 
-    def __init__(self, limit=0, log=print):
-        self.limit = limit
+    def __init__(self, limit, log):
+        self.limit, self.lost = limit, 0
         self._log, self._known, self._lock = log, set(), threading.Lock()
-        self.lost = 0
 
     def __len__(self):
         return len(self._known) + self.lost
@@ -24,10 +23,7 @@ class BadRecords:
         return int(position) in self._known
 
     def lose(self, count, path):
-        """Counts records that a shard should have and of which nothing is left, not even a position.
-
-        Raises: ValueError beyond the limit.
-        """
+        """Counts records that a file should have and of which nothing is left. Raises: ValueError beyond the limit."""
         if len(self) + count > self.limit:
             raise ValueError(f'{path} lacks {count} records, besides those that are there and damaged; '
                              f'--max_bad_records={self.limit} allows no more. Fetch it again, or write it again.')
@@ -37,8 +33,7 @@ class BadRecords:
     def add(self, position, error):
         """Notes a record, known or not; `error` says what is wrong with it.
 
-        Raises: the error itself when no bad record is allowed, or when it is a StorageError; ValueError beyond the
-          limit.
+        Raises: the error itself if it is a StorageError or no bad record is allowed; ValueError beyond the limit.
         """
         if isinstance(error, StorageError) or not self.limit:
             raise error from None
@@ -52,11 +47,9 @@ class BadRecords:
             self._log(f'Bad record {len(self)} of at most {self.limit}, left out: {error}')
 
     def good(self, function, positions):
-        """[function(position) of every good record]; a record for which it raises ValueError is added."""
-        results = []
+        """Yields function(position) of every good record; one for which it raises ValueError is added."""
         for position in positions:
             try:
-                results.append(function(position))
+                yield function(position)
             except ValueError as error:
                 self.add(position, error)
-        return results

@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_tf.console.progress import Progress
 from alexnet_tf.data import image_folders, shard_writer
-from alexnet_tf.data.dataset_info import INFO_FILE, PARTS_DIR, read_info
+from alexnet_tf.data.slim_folders import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading, writing
 
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards

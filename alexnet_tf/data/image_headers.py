@@ -17,17 +17,14 @@ def shape(encoded):
     Raises: tf.errors.InvalidArgumentError, when it runs, for more than MAX_PIXELS and for what is neither JPEG nor PNG.
     """
     is_png = tf.equal(tf.strings.substr(encoded, 0, 4), b'\x89PNG')
-    return tf.cond(
-        tf.io.is_jpeg(encoded), lambda: checked(tf.image.extract_jpeg_shape(encoded)[:2]),
-        lambda: tf.cond(is_png, lambda: checked(_png_shape(encoded)), _neither))
+    return tf.case(
+        [(tf.io.is_jpeg(encoded), lambda: jpeg_shape(encoded)), (is_png, lambda: _limited(_png_shape(encoded)))],
+        lambda: _required(tf.zeros([2], tf.int32), False, 'it is neither JPEG nor PNG'))
 
 
-def checked(shape):
-    """The shape (int32 [2]) of an image; fails for more than MAX_PIXELS as `shape` does."""
-    number = tf.reduce_prod(tf.cast(shape, tf.int64))
-    allowed = _assert(number <= MAX_PIXELS, 'the image has', number, f'pixels; at most {MAX_PIXELS} are decoded')
-    with tf.control_dependencies([allowed]):
-        return tf.identity(shape)
+def jpeg_shape(encoded):
+    """As `shape`, of a JPEG."""
+    return _limited(tf.image.extract_jpeg_shape(encoded)[:2])
 
 
 def reason(error):
@@ -38,22 +35,23 @@ def reason(error):
     return asserted[1].replace('] [', ' ') if asserted else text
 
 
-def _assert(condition, *data):
-    """The bare op: tf.debugging.assert_… bring a dozen others, for every image."""
-    return tf.raw_ops.Assert(condition=condition, data=list(map(tf.convert_to_tensor, data)), summarize=4)
+def _required(value, condition, *message):
+    """The value; fails unless the condition holds. tf.debugging.assert_… bring a dozen other ops for every image."""
+    assertion = tf.raw_ops.Assert(condition=condition, data=list(map(tf.convert_to_tensor, message)), summarize=4)
+    with tf.control_dependencies([assertion]):
+        return tf.identity(value)
 
 
-def _neither():
-    with tf.control_dependencies([_assert(False, 'it is neither JPEG nor PNG')]):
-        return tf.zeros([2], tf.int32)
+def _limited(shape):
+    number = tf.reduce_prod(tf.cast(shape, tf.int64))
+    return _required(shape, number <= MAX_PIXELS, 'the image has', number, f'pixels; at most {MAX_PIXELS} are decoded')
 
 
 def _png_shape(encoded):
     # Zeros follow a file that ends early: tf.strings.substr alone would fail there.
     header = tf.strings.substr(tf.strings.join([tf.strings.substr(encoded, 0, 24), bytes(24)]), 12, 12)
     first = tf.equal(tf.strings.substr(header, 0, 4), b'IHDR')  # libpng takes it in other places too
-    with tf.control_dependencies([_assert(first, 'the PNG does not begin with its header')]):
-        size = tf.io.decode_raw(tf.strings.substr(header, 4, 8), tf.int32, little_endian=False)[::-1]
+    header = _required(header, first, 'the PNG does not begin with its header')
+    size = tf.io.decode_raw(tf.strings.substr(header, 4, 8), tf.int32, little_endian=False)[::-1]
     fits = tf.reduce_all((size >= 1) & (size <= MAX_SIDE))
-    with tf.control_dependencies([_assert(fits, 'the PNG has', size, f'pixels a side; it must be 1 to {MAX_SIDE}')]):
-        return tf.identity(size)
+    return _required(size, fits, 'the PNG has', size, f'pixels a side; it must be 1 to {MAX_SIDE}')

@@ -6,11 +6,23 @@ or evaluation step. Random steps are pure functions of a seed. Where the origina
 import tensorflow as tf
 
 from alexnet_tf.data import image_headers
-from alexnet_tf.data.sizes import square_side
 
 # ImageNet's, 0..255, from the authors' own metadata; for folders without statistics of their own.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
 DCT_METHOD = 'INTEGER_ACCURATE'
+
+
+def square_side(size):
+    """Side of the square from which crops of `size` are taken: 256 for 224 and Caffe's 227, else in proportion."""
+    return 256 if size == 227 else round(size * 256 / 224)
+
+
+def check_resize_side_max(resize_side_max, size):
+    """Raises ValueError when squares of at most resize_side_max (None: no jitter) have no room for crops of size."""
+    if resize_side_max and resize_side_max < square_side(size):
+        raise ValueError(f'--resize_side_max={resize_side_max}; for crops of {size} pixels it must be at least '
+                         f'{square_side(size)}.')
+
 
 # --- training and evaluation, side by side: the difference is the augmentation ---------------------
 
@@ -22,8 +34,8 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
       encoded: string [], a JPEG or PNG.
       seed: int [2]; crop and mirror depend on it alone.
       size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
-      resize_side_max: the square's side is drawn from square_side(size) up to this (slim's
-        vgg_preprocessing: 256 to 512); None: no scale jitter, as in the paper.
+      resize_side_max: the square's side is drawn from square_side(size) up to this (slim's vgg_preprocessing: 256 to
+        512); None: no scale jitter, as in the paper.
       augment: False: always the central crop, never mirrored.
 
     Returns: uint8 [size, size, 3].
@@ -41,16 +53,11 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
         side += one_of(draws[3], resize_side_max - side + 1)
     # 33 offsets for 224 of 256; the paper's "2048" is 32 * 32 * 2
     image = decoded_square(encoded, side, corner=one_of(draws[:2], side - size + 1), size=size)
-    return mirror(image, draws[2] < 0.5)
+    return tf.cond(draws[2] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def evaluation_image(encoded, *, size=224):
-    """Decode, the central square, of which `views` takes crops.
-
-    Returns: uint8 [side, side, 3], side = square_side(size).
-
-    Raises: as `decode`.
-    """
+    """The central square of which `views` takes crops: uint8 [side, side, 3], side = square_side(size)."""
     return decoded_square(encoded, square_side(size))
 
 
@@ -86,13 +93,9 @@ def decode(encoded):
 
 
 def decoded_square(encoded, side, *, corner=(0, 0), size=None):
-    """`resized_square` of an encoded image. Of a JPEG only the pixels that the crop needs are decoded.
-
-    Raises: as `decode`.
-    """
+    """`resized_square` of an encoded image; raises as `decode`. Of a JPEG it decodes only what the crop needs."""
     def of_jpeg():
-        shape = image_headers.checked(tf.image.extract_jpeg_shape(encoded)[:2])
-        low, extent, *placed = _placed(shape, side, corner, size or side)
+        low, extent, *placed = _placed(image_headers.jpeg_shape(encoded), side, corner, size or side)
         window = tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
         return _resized(window, *placed, size or side)
     return tf.cond(tf.io.is_jpeg(encoded), of_jpeg,
@@ -107,7 +110,7 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
 
     Args:
       image: uint8 [height, width, 3].
-      corner: int [2], top and left of the crop within the square. size: its side; None: the square.
+      corner: int [2], top and left of the crop within the square. size: its side; None: all of the square.
 
     Returns: uint8 [size, size, 3].
     """
@@ -140,17 +143,11 @@ def _resized(window, scale, translation, size):
     return tf.ensure_shape(tf.cond(as_it_is, lambda: window, filtered), [size, size, 3])
 
 
-def mirror(image, mirrored):
-    """The image [height, width, 3], left and right exchanged where the boolean scalar says so."""
-    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-
-
 def subtract_mean(images, mean):
     """float32 images [batch, size, size, 3] less the mean.
 
-    Args:
-      mean: float32 [3], the mean RGB, 0..255; or [side, side, 3], the mean image, whose central part is subtracted
-        from every crop, wherever the crop was (as in the original program).
+    mean: float32 [3], the mean RGB, 0..255; or [side, side, 3], the mean image, whose central part is subtracted from
+    every crop, wherever the crop was (as in the original program).
     """
     images, mean = tf.cast(images, tf.float32), tf.convert_to_tensor(mean, tf.float32)
     if mean.shape.rank == 3:
@@ -168,11 +165,10 @@ def add_color_noise(images, seed, axes, *, first_row=0, rows=None):
     """Adds to all pixels of an image one draw along the principal axes of the training set's RGB.
 
     Args:
-      images: float32 [batch, height, width, 3], 0..255.
-      seed: int [2].
+      images: float32 [batch, height, width, 3], 0..255. seed: int [2].
+      axes: float32 [3, 3], of a color_noise.ColorNoise.
       first_row, rows: the images are the rows from first_row on of a batch of `rows`; None: all of it. So the shares
         of several devices get the draws of the whole batch.
-      axes: float32 [3, 3], of a color_noise.ColorNoise.
     """
     batch = tf.shape(images)[0]
     draws = tf.random.stateless_normal([batch if rows is None else rows, 3], stream(seed, 3))
@@ -188,18 +184,13 @@ def _add_rgb(images, rgb):
 
 
 def views(images, size, num_views):
-    """The crops that are scored: the central one, or ten as in the original program.
+    """The crops [batch, size, size, 3] of images [batch, side, side, 3] that are scored, a list.
 
-    Args:
-      images: [batch, side, side, 3].
-      num_views: 1, or 10: top left, top right, centre, bottom left, bottom right, then their mirrors.
-
-    Returns: a list of num_views tensors [batch, size, size, 3].
+    num_views: 1: the central one; 10, as in the original program: top left, top right, center, bottom left, bottom
+    right, then their mirrors.
     """
     if num_views == 1:
         return [central_crop(images, size)]
-    if num_views != 10:
-        raise ValueError(f'views is {num_views}; it must be 1 (centre) or 10 (corners, centre, mirrors).')
     far = images.shape[1] - size
     five = [images[:, :size, :size], images[:, :size, far:], central_crop(images, size),
             images[:, far:, :size], images[:, far:, far:]]

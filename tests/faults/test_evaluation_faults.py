@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from alexnet_tf.data import datasets
-from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.data.batches import EvaluationBatches
 from alexnet_tf.model import building, evaluation, loading, specs
 from nets import slim_checkpoints
 from tests.helpers.processes import run_python
@@ -61,7 +61,7 @@ def score(folder, batch_size, **kwargs):
     rows = tf_keras.layers.Lambda(lambda images: tf.gather(
         tf.constant(np.c_[LOGITS, np.arange(COUNT)]), tf.cast(tf.round(images[:, 16, 16, 0] / 6), tf.int32)))(images)
     dataset = datasets.open_dataset(str(folder), 'validation')
-    batches = evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
+    batches = EvaluationBatches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
     step = evaluation.make_eval_step([(tf_keras.Model(images, rows[:, :-1]), np.zeros(3, np.float32), SIZE)])
     numbers = evaluation.make_eval_step([(tf_keras.Model(images, rows[:, -1:]), np.zeros(3, np.float32), SIZE)])
     result, _, labels = evaluation.evaluate(step, batches, len(dataset))
