@@ -4,23 +4,16 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf.data import image_headers, preprocessing
+from alexnet_tf.data import preprocessing
 
 
 def positions(seed, first, count, num_examples):
-    """Which records are the `count` examples from number `first` on (number = step * batch size + row).
+    """int64 [count], which records are the examples from number `first` on (number = step * batch size + row).
 
     Every epoch visits all records once, in an order of its own that depends on (seed, epoch) alone.
-
-    Returns: int64 [count].
     """
-    numbers = np.arange(first, first + count)
-    epochs, within = numbers // num_examples, numbers % num_examples
-    result = np.empty(count, np.int64)
-    for epoch in np.unique(epochs):
-        chosen = epochs == epoch
-        result[chosen] = _permutation(seed, int(epoch), num_examples)[within[chosen]]
-    return result
+    epochs, places = np.divmod(np.arange(first, first + count), num_examples)
+    return np.array([_permutation(seed, epoch, num_examples)[place] for epoch, place in zip(epochs.tolist(), places)])
 
 
 @functools.lru_cache(maxsize=3)
@@ -37,9 +30,8 @@ class Batches:
     files, not of what was known before. Where bad records are not allowed, or are more than allowed, iterating raises
     ValueErrors that name file and record, where tf.data would bury them.
 
-    A subclass says which examples come after `done` of them, as a tf.data.Dataset of (first number, count) (_ranges),
-    which positions they have (_positions), how one is decoded (_decode), and what becomes of a bad one (_candidates,
-    _without). Examples are counted from 0; the number of one is not its position in the files.
+    A subclass says which examples come after `done`, as a tf.data.Dataset of (first number, count) (_ranges), which
+    _positions they have (not their numbers), how to _decode one, what comes for a bad one (_candidates, _without).
     """
 
     def __init__(self, dataset, batch_size, num_threads):
@@ -63,15 +55,12 @@ class Batches:
         iterator, done, self._error = iter(self.pipeline), 0, None
         while True:
             try:
-                batch = next(iterator)
-            except StopIteration:
+                for batch in iterator:
+                    done += batch[0].shape[0]
+                    yield batch
                 break
             except tf.errors.OpError as error:
                 message = error.message  # not the error: with this frame it would make a cycle that keeps the iterator
-            else:
-                done += batch[0].shape[0]
-                yield batch
-                continue
             iterator = None  # ends its threads now, whoever keeps the error that _find_bad may raise
             self._find_bad(done, message)
             iterator = iter(self._pipeline(done))
@@ -116,14 +105,11 @@ class Batches:
             except tf.errors.InvalidArgumentError as error:
                 self._dataset.bad.add(candidate, ValueError(
                     f'{self._dataset.index.where(candidate)}: the image cannot be decoded '
-                    f'({image_headers.reason(error)}). Take it out or replace it.'))
+                    f'({preprocessing.reason(error)}). Take it out or replace it.'))
         return self._without(position)
 
     def _find_bad(self, done, message):
-        """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline failed with a message.
-
-        Raises: ValueError if nothing is, or no more is allowed.
-        """
+        """Adds what is bad in the batch after `done` examples. Raises: ValueError if nothing is, or too much."""
         known, good = len(self._dataset.bad), 0
         for first, count in self._ranges(done):
             good += len(self._examples(first, count, decoding=True))
@@ -138,13 +124,12 @@ class Batches:
 
 
 class TrainingBatches(Batches):
-    """Batches number start_step, start_step + 1, … without end. The next good record takes a bad one's place.
+    """Batches from start_step on, without end: uint8 [batch_size, image_size, image_size, 3], int64 [batch_size].
 
-    Each is uint8 [batch_size, image_size, image_size, 3] and int64 [batch_size].
+    The next good record takes a bad one's place.
 
     Args:
-      seed: order, crops and mirrors depend on it and on the step alone.
-      batch_size: examples a step, all devices together.
+      seed: order, crops and mirrors depend on it and on the step alone. batch_size: all devices together.
       resize_side_max, augment: see `preprocessing.training_image`.
       num_threads: threads that decode; None: TensorFlow decides. It changes nothing but the speed.
     """

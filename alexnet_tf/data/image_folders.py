@@ -2,8 +2,6 @@
 import hashlib
 import os
 
-SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
-
 
 def list_images(input_dir):
     """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder.
@@ -11,23 +9,23 @@ def list_images(input_dir):
     Raises: ValueError for a folder of another form.
     """
     folders = {}
-    for name, split in SPLITS.items():
+    for name, split in ('train', 'train'), ('val', 'validation'), ('validation', 'validation'):
         root = os.path.join(input_dir, name)
         if os.path.isdir(root):
             folders.setdefault(split, []).extend(_visible(root))
     if 'train' not in folders:
         raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
     labels = {folder.name: number for number, folder in enumerate(folders['train'], 1)}
-    images = {}
+    images = {split: [] for split in folders}
     for split, classes in folders.items():
-        images[split] = [(image.path, labels[folder.name]) for folder in classes for image in _images(folder, labels)]
+        for folder in classes:
+            found = _images(folder, labels)
+            if split == 'train' and not found:
+                raise ValueError(f'{folder.path!r} has no images: the network could not learn its class. Put some '
+                                 'there, or remove the folder (and that of val).')
+            images[split] += [(image.path, labels[folder.name]) for image in found]
         if not images[split]:
             raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
-    with_images = {label for _, label in images['train']}
-    for folder in folders['train']:
-        if labels[folder.name] not in with_images:
-            raise ValueError(f'{folder.path!r} has no images: the network could not learn its class. Put some there, '
-                             'or remove the folder (and that of val).')
     return labels, images
 
 
@@ -49,8 +47,7 @@ def _images(folder, labels):
 
 def _visible(folder):
     """os.scandir's entries without hidden ones, sorted by name."""
-    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith('.')]
-    return sorted(entries, key=lambda entry: entry.name)
+    return sorted((entry for entry in os.scandir(folder) if entry.name[0] != '.'), key=lambda entry: entry.name)
 
 
 def read_names(path, classes):
@@ -78,8 +75,8 @@ def read_names(path, classes):
 def fingerprint(input_dir, images):
     """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them."""
     digest = hashlib.sha256()
-    for split in sorted(images):
-        for path, label in images[split]:
+    for split, listed in sorted(images.items()):
+        for path, label in listed:
             name = os.fsencode(os.path.relpath(path, input_dir))
             digest.update(b'%s\0%s\0%d\n' % (split.encode(), name, label))
     return digest.hexdigest()

@@ -3,13 +3,15 @@
 Steps on single images run inside tf.data and end in uint8. Steps on batches (mean, color noise) run inside the train
 or evaluation step. Random steps are pure functions of a seed. Where the original 2012 program differs, it says so.
 """
-import tensorflow as tf
+import re
 
-from alexnet_tf.data import image_headers
+import tensorflow as tf
 
 # ImageNet's, 0..255, from the authors' own metadata; for folders without statistics of their own.
 IMAGENET_MEAN_RGB = (127.30, 119.72, 104.91)
 DCT_METHOD = 'INTEGER_ACCURATE'
+MAX_PIXELS = 89_478_485  # 256 MiB of RGB, as Pillow's first limit
+MAX_SIDE = 65_535  # the longest of a JPEG; a PNG's may be longer than this can multiply
 
 
 def square_side(size):
@@ -24,23 +26,17 @@ def check_resize_side_max(resize_side_max, size):
                          f'{square_side(size)}.')
 
 
-# --- training and evaluation, side by side: the difference is the augmentation ---------------------
-
-
 def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=True):
     """Decode, a random crop out of the central square, a random mirror.
 
     Args:
-      encoded: string [], a JPEG or PNG.
-      seed: int [2]; crop and mirror depend on it alone.
+      encoded: string [], a JPEG or PNG. seed: int [2]; crop and mirror depend on it alone.
       size: side of the crop in pixels; the square's is `square_side(size)` (256 for 224).
       resize_side_max: the square's side is drawn from square_side(size) up to this (slim's vgg_preprocessing: 256 to
         512); None: no scale jitter, as in the paper.
       augment: False: always the central crop, never mirrored.
 
-    Returns: uint8 [size, size, 3].
-
-    Raises: as `decode`.
+    Returns: uint8 [size, size, 3]. Raises: as `decode`.
     """
     side = square_side(size)
     if not augment:
@@ -62,14 +58,11 @@ def evaluation_image(encoded, *, size=224):
 
 
 def training_batch(images, mean, seed, *, noise=None, noise_on=1.0, first_row=0, rows=None):
-    """Subtracts the mean, adds color noise and divides.
+    """uint8 images [batch, size, size, 3] as float32, less the mean, with color noise, and divided.
 
     Args:
-      images: uint8 [batch, size, size, 3]. mean: see `subtract_mean`.
-      noise: a color_noise.ColorNoise; None: no noise. seed, first_row, rows: see `add_color_noise`.
-      noise_on: float [], 0 to leave out noise and division.
-
-    Returns: float32 [batch, size, size, 3].
+      mean: see `subtract_mean`. seed, first_row, rows: see `add_color_noise`.
+      noise: a color_noise.ColorNoise; None: no noise. noise_on: float [], 0 to leave out noise and division.
     """
     images = subtract_mean(images, mean)
     if noise is None:
@@ -78,26 +71,66 @@ def training_batch(images, mean, seed, *, noise=None, noise_on=1.0, first_row=0,
     return images if noise.divisor == 1 else images / (1 + (noise.divisor - 1) * noise_on)
 
 
-# --- the steps -------------------------------------------------------------------------------------
-
-
 def decode(encoded):
     """uint8 [height, width, 3] RGB of a JPEG (also grayscale, CMYK) or PNG.
 
-    Raises: tf.errors.InvalidArgumentError for other formats, damaged images, and those of more than
-      image_headers.MAX_PIXELS.
+    Raises: tf.errors.InvalidArgumentError for other formats, damaged images, and those of more than MAX_PIXELS.
     """
-    with tf.control_dependencies([image_headers.shape(encoded)]):
+    with tf.control_dependencies([_shape(encoded)]):
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def reason(error):
+    """The sentence in a tf.errors.OpError about an image, without names of TensorFlow's own."""
+    text = error.message.split('\n\n')[-1].split('\n\t [[')[0]  # less where in the program the op was made
+    text = re.sub(r'\{\{.*?\}\} *| *\[Op:.*', '', text, flags=re.S).strip()
+    asserted = re.fullmatch(r'assertion failed: \[(.*)\]', text)
+    return asserted[1].replace('] [', ' ') if asserted else text
+
+
+def _shape(encoded):
+    """int32 [2], height and width of a JPEG or PNG, read from its header: a bomb is refused before it takes memory.
+
+    TensorFlow's own limit is 2^29 pixels, 1.6 GB of RGB, and its decode_jpeg takes GIF, too.
+    """
+    is_png = tf.equal(tf.strings.substr(encoded, 0, 4), b'\x89PNG')
+    return tf.case([(tf.io.is_jpeg(encoded), lambda: _jpeg_shape(encoded)), (is_png, lambda: _png_shape(encoded))],
+                   lambda: _required(tf.zeros([2], tf.int32), False, 'it is neither JPEG nor PNG'))
+
+
+def _jpeg_shape(encoded):
+    return _limited(tf.image.extract_jpeg_shape(encoded)[:2])
+
+
+def _required(value, condition, *message):
+    """The value; fails unless the condition holds. tf.debugging.assert_… bring a dozen other ops for every image."""
+    assertion = tf.raw_ops.Assert(condition=condition, data=list(map(tf.convert_to_tensor, message)), summarize=4)
+    with tf.control_dependencies([assertion]):
+        return tf.identity(value)
+
+
+def _limited(shape):
+    number = tf.reduce_prod(tf.cast(shape, tf.int64))
+    return _required(shape, number <= MAX_PIXELS, 'the image has', number, f'pixels; at most {MAX_PIXELS} are decoded')
+
+
+def _png_shape(encoded):
+    # Zeros follow a file that ends early: tf.strings.substr alone would fail there.
+    header = tf.strings.substr(tf.strings.join([tf.strings.substr(encoded, 0, 24), bytes(24)]), 12, 12)
+    first = tf.equal(tf.strings.substr(header, 0, 4), b'IHDR')  # libpng takes it in other places too
+    header = _required(header, first, 'the PNG does not begin with its header')
+    size = tf.io.decode_raw(tf.strings.substr(header, 4, 8), tf.int32, little_endian=False)[::-1]
+    fits = tf.reduce_all((size >= 1) & (size <= MAX_SIDE))
+    return _limited(_required(size, fits, 'the PNG has', size, f'pixels a side; it must be 1 to {MAX_SIDE}'))
 
 
 def decoded_square(encoded, side, *, corner=(0, 0), size=None):
     """`resized_square` of an encoded image; raises as `decode`. Of a JPEG it decodes only what the crop needs."""
     def of_jpeg():
-        low, extent, *placed = _placed(image_headers.jpeg_shape(encoded), side, corner, size or side)
-        window = tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
-        return _resized(window, *placed, size or side)
+        def window(low, extent):
+            return tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
+        return _square(_jpeg_shape(encoded), window, side, corner, size or side)
     return tf.cond(tf.io.is_jpeg(encoded), of_jpeg,
                    lambda: resized_square(decode(encoded), side, corner=corner, size=size))
 
@@ -106,7 +139,7 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
     """Resizes the shorter side to `side`, takes the central square, and of that one crop.
 
     Only the crop's pixels are computed. The filter is a triangle, widened when shrinking (antialias), with
-    half-pixel centres: the numbers of tf.image.resize(antialias=True), rounded to whole grey levels.
+    half-pixel centers: the numbers of tf.image.resize(antialias=True), rounded to whole gray levels.
 
     Args:
       image: uint8 [height, width, 3].
@@ -114,16 +147,13 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
 
     Returns: uint8 [size, size, 3].
     """
-    low, extent, *placed = _placed(tf.shape(image)[:2], side, corner, size or side)
-    window = tf.slice(image, tf.concat([low, [0]], 0), tf.concat([extent, [3]], 0))
-    return _resized(window, *placed, size or side)
+    def window(low, extent):
+        return tf.slice(image, tf.concat([low, [0]], 0), tf.concat([extent, [3]], 0))
+    return _square(tf.shape(image)[:2], window, side, corner, size or side)
 
 
-def _placed(shape, side, corner, size):
-    """Where a crop lies in an image of this shape: (low [2], extent [2], scale [2], translation [2]).
-
-    The crop needs the pixels of low and extent. They are made `scale` times larger and moved by `translation`.
-    """
+def _square(shape, window, side, corner, size):
+    """`resized_square` of an image of this shape (int [2]); window(low, extent): its pixels from low on."""
     shorter = tf.reduce_min(shape)
     resized = (2 * shape * side + shorter) // (2 * shorter)  # the longer side in proportion, rounded
     origin = (resized - side) // 2 + corner
@@ -131,16 +161,15 @@ def _placed(shape, side, corner, size):
     reach = tf.where(tf.equal(shorter, side), 0, tf.cast(1 / scale, tf.int32) + 2)  # of the filter, in pixels
     low = tf.maximum(tf.cast(tf.cast(origin, tf.float32) / scale, tf.int32) - reach, 0)
     high = tf.minimum(tf.cast(tf.math.ceil(tf.cast(origin + size, tf.float32) / scale), tf.int32) + reach, shape)
-    return low, high - low, scale, tf.cast(low, tf.float32) * scale - tf.cast(origin, tf.float32)
+    pixels = window(low, high - low)
 
-
-def _resized(window, scale, translation, size):
     def filtered():
-        crop = tf.raw_ops.ScaleAndTranslate(images=window[tf.newaxis], size=[size, size], scale=scale,
+        translation = tf.cast(low, tf.float32) * scale - tf.cast(origin, tf.float32)
+        crop = tf.raw_ops.ScaleAndTranslate(images=pixels[tf.newaxis], size=[size, size], scale=scale,
                                             translation=translation, kernel_type='triangle', antialias=True)[0]
         return tf.cast(tf.round(crop), tf.uint8)
     as_it_is = tf.reduce_all(tf.equal(scale, 1))  # records made with --resize_shorter_side=256
-    return tf.ensure_shape(tf.cond(as_it_is, lambda: window, filtered), [size, size, 3])
+    return tf.ensure_shape(tf.cond(as_it_is, lambda: pixels, filtered), [size, size, 3])
 
 
 def subtract_mean(images, mean):
@@ -165,8 +194,7 @@ def add_color_noise(images, seed, axes, *, first_row=0, rows=None):
     """Adds to all pixels of an image one draw along the principal axes of the training set's RGB.
 
     Args:
-      images: float32 [batch, height, width, 3], 0..255. seed: int [2].
-      axes: float32 [3, 3], of a color_noise.ColorNoise.
+      images: float32 [batch, height, width, 3], 0..255. seed: int [2]. axes: of a color_noise.ColorNoise.
       first_row, rows: the images are the rows from first_row on of a batch of `rows`; None: all of it. So the shares
         of several devices get the draws of the whole batch.
     """

@@ -4,18 +4,20 @@ A TFRecord is: length (8 bytes), checksum of the length (4), data, checksum of t
 """
 import concurrent.futures
 import dataclasses
-import functools
 import os
 
 import google_crc32c
 import numpy as np
 
-from alexnet_tf.data.bad_records import StorageError
 from alexnet_tf.files import reading
 
 MAX_BYTES = 256 << 20  # of a record; a larger one is no photograph but damage or an attack
 _HEADER, _FOOTER = 12, 4
 _SEARCHED = 1 << 20  # bytes searched at once for the next record
+
+
+class StorageError(ValueError):
+    """A file that is gone or that the system cannot read. It is no fault of a record, so it is never tolerated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,6 @@ class Index:
         return len(self.offset)
 
     def file(self, position):
-        """The number of a record's file."""
         return np.searchsorted(self.starts, position, side='right') - 1
 
     def where(self, position):
@@ -48,14 +49,13 @@ class Index:
 def index_files(paths, *, tolerant=False):
     """The Index of TFRecord files, of which the lengths of all records are read, not the data.
 
-    Args:
-      tolerant: where bytes are no record, note one fault for all of them, and go on with the next record.
+    tolerant: where bytes are no record, note one fault for all of them, and go on with the next record.
 
     Raises: StorageError for a file that is missing or cannot be read. Unless tolerant, ValueError with file and record
       for a file that is empty, cut off, compressed or of another kind.
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:  # hides the latency of cold disks
-        places, faults = zip(*pool.map(functools.partial(_scan, tolerant=tolerant), paths))
+        places, faults = zip(*pool.map(lambda path: _scan(path, tolerant), paths))
     starts = np.cumsum([0, *map(len, places)])
     offset, length = np.concatenate(places).T
     return Index(tuple(paths), starts, offset, length, {
@@ -64,34 +64,27 @@ def index_files(paths, *, tolerant=False):
 
 def _scan(path, tolerant):
     """(int64 [n, 2], offset and length of each record and fault; {number within the file: message}) of one file."""
-    places, faults = [], {}
+    places, faults, at = [], {}, 0
     try:
         reading.check_regular(path)
         with open(path, 'rb', buffering=0) as file:
-            for *place, fault in _entries(file.fileno(), path, os.fstat(file.fileno()).st_size, tolerant):
-                if fault:
-                    faults[len(places)] = fault
-                places.append(place)
+            size = os.fstat(file.fileno()).st_size
+            while at < size or not places:  # an empty file has one fault
+                header = os.pread(file.fileno(), _HEADER, at)
+                message = _fault(header, at, len(places), path, size)
+                if message and not tolerant:
+                    raise ValueError(message)
+                if message:
+                    end = _next_header(file.fileno(), at + 1, size)
+                    faults[len(places)] = f'{message} Bytes {at} to {end} of {size} are left out.'
+                    places.append((at, 0))
+                else:
+                    end = _end(header, at)
+                    places.append((at + _HEADER, end - at - _HEADER - _FOOTER))
+                at = end
     except OSError as error:
         raise StorageError(f'cannot read the shard {path}: {error.strerror}.') from error
     return np.array(places, np.int64), faults
-
-
-def _entries(descriptor, path, size, tolerant):
-    """(offset, length, None) of the data of each record; (offset, 0, message) of bytes that are no record."""
-    at = number = 0
-    while at < size or not number:  # an empty file has one fault
-        header = os.pread(descriptor, _HEADER, at)
-        message = _fault(header, at, number, path, size)
-        if message and not tolerant:
-            raise ValueError(message)
-        if message:
-            end = _next_header(descriptor, at + 1, size)
-            yield at, 0, f'{message} Bytes {at} to {end} of {size} are left out.'
-        else:
-            end = _end(header, at)
-            yield at + _HEADER, end - at - _HEADER - _FOOTER, None
-        at, number = end, number + 1
 
 
 def _fault(header, at, number, path, size):
@@ -116,7 +109,11 @@ def _next_header(descriptor, at, size):
     """The first byte from `at` on where a record begins that fits into the file; size if there is none."""
     while at < size:
         searched = os.pread(descriptor, _SEARCHED + _HEADER - 1, at)
-        for start in _candidates(searched):
+        zero = np.frombuffer(searched, np.uint8) == 0
+        zeros = zero[:-3] & zero[1:-2] & zero[2:-1] & zero[3:]  # of four bytes from each on
+        starts = max(0, len(searched) - _HEADER + 1)
+        # the length of a record of 1 byte to 4 GiB has four zeros at its end
+        for start in np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts]):
             header = searched[start:start + _HEADER]
             if _is_intact(header) and _end(header, at + start) <= size:
                 return at + start
@@ -124,19 +121,11 @@ def _next_header(descriptor, at, size):
     return size
 
 
-def _candidates(searched):
-    """Where bytes may be the header of a record of 1 byte to 4 GiB: its length then has four zeros at its end."""
-    zero = np.frombuffer(searched, np.uint8) == 0
-    zeros = zero[:-3] & zero[1:-2] & zero[2:-1] & zero[3:]  # of four bytes from each on
-    starts = max(0, len(searched) - _HEADER + 1)
-    return np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts])
-
-
 def read_record(index, position):
     """The bytes of one record.
 
-    Raises: StorageError when its file cannot be read; ValueError, naming file and record, for a fault of the index,
-      a record of more than MAX_BYTES (which is not read then) and one that is not intact.
+    Raises: StorageError when its file cannot be read; ValueError, naming file and record, for a fault of the index, a
+      record of more than MAX_BYTES (which is not read then) and one that is not intact.
     """
     length = int(index.length[position])
     if int(position) in index.faults:

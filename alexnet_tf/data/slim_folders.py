@@ -1,7 +1,4 @@
-"""Folders of slim's shards, `train-00000-of-01024`; also Model Garden's, and those that build_tfrecords writes.
-
-build_tfrecords also writes a dataset_info.json about the folder.
-"""
+"""Folders of slim's shards, `train-00000-of-01024`; also Model Garden's, and build_tfrecords' with its description."""
 import os
 import re
 
@@ -12,7 +9,6 @@ INFO_FILE = 'dataset_info.json'
 PARTS_DIR = 'parts'  # while build_tfrecords is at work: statistics of finished shards
 BACKGROUND = 'background'  # the name of slim's class 0
 KEYS = {'image_key': 'image/encoded', 'label_key': 'image/class/label'}
-_MAX_LABEL = 1_000_000
 
 
 def read(folder, split, *, labels_offset, default_num_classes, bad, first_look):
@@ -20,8 +16,7 @@ def read(folder, split, *, labels_offset, default_num_classes, bad, first_look):
 
     Args:
       labels_offset, default_num_classes: see `datasets.open_dataset`.
-      bad: BadRecords. first_look: function of an Index and KEYS that yields (image, label) of the records to read
-        where only records tell the first label.
+      bad: BadRecords. first_look: function of an Index and KEYS that yields (image, label) of the first good records.
 
     Raises: ValueError for shards that are missing or damaged, and for a description that is missing or wrong.
     """
@@ -135,7 +130,7 @@ _RULES = {  # of its fields, which may come from anybody; see reading.check_fiel
     'counts': (lambda counts: isinstance(counts, dict) and all(map(reading.is_count, counts.values())),
                'an object of numbers', True),
     'class_names': (reading.are_names, 'a list of names', True),
-    'label_base': (lambda base: reading.is_count(base) and base < _MAX_LABEL, 'the first label', True),
+    'label_base': (lambda base: reading.is_count(base) and base < 1_000_000, 'the first label', True),
     'shards': (_are_shards, 'an object of objects with the whole numbers records, bytes and lengths_crc32c', False),
     'mean_rgb': (reading.is_rgb, 'three numbers', False),
     'mean_image': (reading.is_file_name, 'the name of a file beside it', False),

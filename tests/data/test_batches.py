@@ -146,10 +146,12 @@ def test_a_broken_image_is_named_however_far_reading_is_ahead(tmp_path, num_thre
         assert received == expected
 
 
-def test_a_wrong_label_is_named_when_it_is_reached(tmp_path):
+def test_a_wrong_label_is_named_when_it_is_reached(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, 'READ_THROUGH', 100)
+    monkeypatch.setattr(datasets, 'READ_FIRST', 4)
     good = shards.pictures(range(5))
     shards.write_split(tmp_path, good, [*good, shards.example(shards.picture(0), 9)])
-    dataset = datasets.open_dataset(str(tmp_path), 'train', read_through=100, read_first=4)
+    dataset = datasets.open_dataset(str(tmp_path), 'train')
     for batches in (TrainingBatches(dataset, seed=0, batch_size=2, image_size=14),
                     EvaluationBatches(dataset, batch_size=3, image_size=14)):
         with pytest.raises(ValueError, match='train-00001-of-00002, record 5: label 9 less labels_offset 1 is 8'):

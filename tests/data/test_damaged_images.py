@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.data import datasets, image_headers, image_records, preprocessing
+from alexnet_tf.data import datasets, image_records, preprocessing
 from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches, positions
 from alexnet_tf.serving.saved_model import Served
 from tests.helpers import hostile_images, shards
@@ -252,7 +252,7 @@ def test_bombs_are_refused_before_memory_is_taken(tmp_path):
             with pytest.raises((ValueError, tf.errors.InvalidArgumentError)) as caught:
                 run()
             said = str(caught.value).replace('] [', ' ').replace('[', '').replace(']', '')
-            assert f'pixels; at most {image_headers.MAX_PIXELS} are decoded' in said, way
+            assert f'pixels; at most {preprocessing.MAX_PIXELS} are decoded' in said, way
     assert peak() - before < 100
 
 
@@ -262,5 +262,5 @@ def test_the_bombs_are_whole_images():
         image = preprocessing.evaluation_image(encoded, size=56)
         assert len(np.unique(image)) == 1
     for encoded in (hostile_images.grey_jpeg(9_472), hostile_images.grey_png(9_460)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {image_headers.MAX_PIXELS} are decoded'):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {preprocessing.MAX_PIXELS} are decoded'):
             preprocessing.evaluation_image(encoded, size=56)

@@ -103,10 +103,10 @@ def flip(path, at):
 # Reading ---------------------------------------------------------------------------------------------------
 
 
-def open_counting(folder, limit, **kwargs):
+def open_counting(folder, limit):
     """(Dataset, list of the lines that are logged)."""
     lines = []
-    return datasets.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append, **kwargs), lines
+    return datasets.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append), lines
 
 
 def evaluated(dataset, batch_size=4):
