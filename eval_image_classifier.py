@@ -18,13 +18,13 @@ def main():
     """Reads the flags; imports TensorFlow, which takes seconds, only when they are known to be right."""
     paths = FLAGS.checkpoint_path.split(',')
     check_flags(paths)
-    from alexnet_tf.data import dataset_info, datasets
+    from alexnet_tf.data import datasets, slim_folders
     from alexnet_tf.model import precision
     from alexnet_tf.model.scoring import Scorer
     folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
     datasets.check_folder(folder)
     policy, reason = precision.choose(FLAGS.precision)
-    info = dataset_info.read_info(folder) or {}
+    info = slim_folders.read_info(folder) or {}
     scorer = Scorer(num_views=int(FLAGS.views), model_name=FLAGS.model_name, class_names=info.get('class_names'),
                     mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
     if FLAGS.wait_for_checkpoints:
@@ -79,7 +79,7 @@ def evaluate_once(scorer, paths, folder, reason):
     import numpy as np
 
     from alexnet_tf.data import datasets
-    from alexnet_tf.data.batches import evaluation_batches
+    from alexnet_tf.data.batches import EvaluationBatches
     from alexnet_tf.model import scoring
     networks = scorer.load(paths)
     eval_dir = FLAGS.eval_dir or os.path.join(os.path.dirname(networks[0].checkpoint), 'eval')
@@ -94,7 +94,7 @@ def evaluate_once(scorer, paths, folder, reason):
         scoring.check_classes(loaded, dataset)
         print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
               f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
-    batches = evaluation_batches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
+    batches = EvaluationBatches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
                                  num_threads=FLAGS.num_preprocessing_threads)
     limit = FLAGS.max_num_batches
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)

@@ -34,7 +34,7 @@ def train(notice):
     import tensorflow as tf
     import tf_keras
 
-    from alexnet_tf.data import datasets, sizes, splits
+    from alexnet_tf.data import datasets, preprocessing
     from alexnet_tf.data.color_noise import color_noise
     from alexnet_tf.model import building, precision
     from alexnet_tf.run_folder import checkpoints, lock
@@ -48,7 +48,7 @@ def train(notice):
     strategy, towers = devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
-    dataset, validation = splits.open_splits(
+    dataset, validation = datasets.open_splits(
         FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name, FLAGS.validation_split_name,
         labels_offset=FLAGS.labels_offset, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         max_bad_records=FLAGS.max_bad_records)
@@ -60,7 +60,7 @@ def train(notice):
             dataset, model_name=FLAGS.model_name, variant=FLAGS.variant, image_size=FLAGS.train_image_size,
             mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form),
             FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
-        sizes.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
+        preprocessing.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
         tf_keras.utils.set_random_seed(FLAGS.seed)  # of initial weights
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,

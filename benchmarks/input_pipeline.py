@@ -19,7 +19,7 @@ from absl import flags
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets, preprocessing
-from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
 from benchmarks import timing
 
 FLAGS = flags.FLAGS
@@ -43,20 +43,20 @@ def rate(iterator, images):
 
 
 def ours(dataset, cores):
-    return iter(training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores))
+    return iter(TrainingBatches(dataset, seed=0, batch_size=BATCH, num_threads=cores))
 
 
 def ours_any_order(dataset, cores):
     """As `ours`, but an image that is ready does not wait for those before it: the price of determinism."""
     options = tf.data.Options()
     options.deterministic = False
-    batches = training_batches(dataset, seed=0, batch_size=BATCH, num_threads=cores)
+    batches = TrainingBatches(dataset, seed=0, batch_size=BATCH, num_threads=cores)
     return iter(batches.pipeline.with_options(options))
 
 
 def ours_ten_views(dataset, cores):
     """The squares of evaluation with their ten crops, over and over."""
-    batches = evaluation_batches(dataset, batch_size=BATCH, num_threads=cores)
+    batches = EvaluationBatches(dataset, batch_size=BATCH, num_threads=cores)
     crops = tf.function(lambda images: tf.stack(preprocessing.views(images, 224, 10)))
     while True:
         for images, labels in batches:

@@ -17,7 +17,7 @@ from absl import flags
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
-from alexnet_tf.data.batches import training_batches
+from alexnet_tf.data.batches import TrainingBatches
 from benchmarks import input_pipeline, timing
 from benchmarks.train_step import ours
 
@@ -35,13 +35,13 @@ ROWS = (
 # In a process of its own: opens the folder, draws one batch at a position, prints seconds and memory.
 START = '''
 import json, sys, time
-from alexnet_tf.data.batches import training_batches
+from alexnet_tf.data.batches import TrainingBatches
 from benchmarks import timing
 before, start = timing.peak_bytes(), time.perf_counter()
 dataset = datasets.open_dataset(sys.argv[1], 'train')
 opened = time.perf_counter()
 step = int(len(dataset) * float(sys.argv[2])) // 128
-next(iter(training_batches(dataset, seed=0, batch_size=128, start_step=step)))
+next(iter(TrainingBatches(dataset, seed=0, batch_size=128, start_step=step)))
 memory = (timing.peak_bytes() - before) / 2 ** 20
 print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, memory]))
 '''
@@ -49,10 +49,10 @@ print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, me
 # In a process of its own: images/s of an input with one thread.
 RATE = '''
 import sys
-from alexnet_tf.data.batches import training_batches
+from alexnet_tf.data.batches import TrainingBatches
 from benchmarks import input_pipeline
 dataset = datasets.open_dataset(sys.argv[1], 'train')
-print(input_pipeline.rate(iter(training_batches(dataset, seed=0, batch_size=128, num_threads=1)), 2000))
+print(input_pipeline.rate(iter(TrainingBatches(dataset, seed=0, batch_size=128, num_threads=1)), 2000))
 '''
 
 
@@ -101,7 +101,7 @@ def inputs():
     dataset = datasets.open_dataset(FLAGS.dataset_dir, 'train')
 
     def rate(threads=None, size=224):
-        return input_pipeline.rate(iter(training_batches(
+        return input_pipeline.rate(iter(TrainingBatches(
             dataset, seed=0, batch_size=128, image_size=size, num_threads=threads)), 1000)
     rows = [_median_of_three(f'input, {number} threads', lambda number=number: rate(threads=int(number)))
             for number in FLAGS.threads]

@@ -3,7 +3,7 @@ import numpy as np
 import tf_keras
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.data.batches import EvaluationBatches
 from alexnet_tf.data.color_noise import color_noise
 from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import metrics
@@ -37,7 +37,7 @@ def train_variant(variant, seed, dataset, validation, *, folder, epochs, batch_s
         rates=Decay('piecewise', learning_rate, boundaries=(0.7 * epochs, 0.9 * epochs)),
         pace=Pace(max(1, round(epochs * per_epoch)), batch_size, len(dataset), log_every=max(1, round(per_epoch / 2)),
                   validate_every=max(1, round(per_epoch))))
-    squares, learned = (evaluation_batches(split, batch_size=100, image_size=SIZE) for split in (validation, dataset))
+    squares, learned = (EvaluationBatches(split, batch_size=100, image_size=SIZE) for split in (validation, dataset))
     one, ten = (evaluation.make_eval_step([(model, mean, SIZE)], num_views=views) for views in (1, 10))
     result = result or evaluation.evaluate(one, squares, len(validation))[0]
     ten_views = evaluation.evaluate(ten, squares, len(validation))[0]

@@ -1,56 +1,19 @@
-"""Batches: which example comes when is a pure function of (seed, step), so that a resumed run goes on exactly.
-
-`python -m alexnet_tf.build_tfrecords` makes the folders; `datasets.open_dataset` recognizes them.
-"""
+"""Batches: which example comes when is a pure function of (seed, step), so that a resumed run goes on exactly."""
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf.data import image_headers, preprocessing, sizes
-
-
-def training_batches(dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None,
-                     augment=True, num_threads=None):
-    """Batches number start_step, start_step + 1, … without end. The next good record takes a bad one's place.
-
-    Args:
-      seed: order, crops and mirrors depend on it and on the step alone.
-      batch_size: examples a step, all devices together.
-      resize_side_max, augment: see `preprocessing.training_image`.
-      num_threads: threads that decode; None: TensorFlow decides. It changes nothing but the speed.
-
-    Returns: Batches of (uint8 [batch_size, image_size, image_size, 3], int64 [batch_size]).
-    """
-    if len(dataset) == 0 or batch_size < 1 or start_step < 0:
-        raise ValueError(f'batch_size is {batch_size} and start_step {start_step}; they must be ≥ 1 and ≥ 0.')
-    sizes.check_resize_side_max(resize_side_max, image_size)
-    return TrainingBatches(dataset, batch_size, num_threads, seed=seed, start_step=start_step,
-                           size=image_size, resize_side_max=resize_side_max, augment=augment)
-
-
-def evaluation_batches(dataset, *, batch_size, image_size=224, num_threads=None):
-    """Every example once, in the order of the records, bad ones left out; the last batch may be smaller.
-
-    Returns: Batches of (uint8 [b, side, side, 3], int64 [b]), side = square_side(image_size).
-    """
-    return EvaluationBatches(dataset, batch_size, num_threads, image_size)
+from alexnet_tf.data import preprocessing
 
 
 def positions(seed, first, count, num_examples):
-    """Which records are the `count` examples from number `first` on (number = step * batch size + row).
+    """int64 [count], which records are the examples from number `first` on (number = step * batch size + row).
 
     Every epoch visits all records once, in an order of its own that depends on (seed, epoch) alone.
-
-    Returns: int64 [count].
     """
-    numbers = np.arange(first, first + count)
-    epochs, within = numbers // num_examples, numbers % num_examples
-    result = np.empty(count, np.int64)
-    for epoch in np.unique(epochs):
-        chosen = epochs == epoch
-        result[chosen] = _permutation(seed, int(epoch), num_examples)[within[chosen]]
-    return result
+    epochs, places = np.divmod(np.arange(first, first + count), num_examples)
+    return np.array([_permutation(seed, epoch, num_examples)[place] for epoch, place in zip(epochs.tolist(), places)])
 
 
 @functools.lru_cache(maxsize=3)
@@ -67,8 +30,8 @@ class Batches:
     files, not of what was known before. Where bad records are not allowed, or are more than allowed, iterating raises
     ValueErrors that name file and record, where tf.data would bury them.
 
-    A subclass says which examples there are (_ranges, _positions), how one is decoded (_decode), and what becomes of a
-    bad one (_candidates, _without). Examples are counted from 0; the number of one is not its position in the files.
+    A subclass says which examples come after `done`, as a tf.data.Dataset of (first number, count) (_ranges), which
+    _positions they have (not their numbers), how to _decode one, what comes for a bad one (_candidates, _without).
     """
 
     def __init__(self, dataset, batch_size, num_threads):
@@ -92,15 +55,12 @@ class Batches:
         iterator, done, self._error = iter(self.pipeline), 0, None
         while True:
             try:
-                batch = next(iterator)
-            except StopIteration:
+                for batch in iterator:
+                    done += batch[0].shape[0]
+                    yield batch
                 break
             except tf.errors.OpError as error:
                 message = error.message  # not the error: with this frame it would make a cycle that keeps the iterator
-            else:
-                done += batch[0].shape[0]
-                yield batch
-                continue
             iterator = None  # ends its threads now, whoever keeps the error that _find_bad may raise
             self._find_bad(done, message)
             iterator = iter(self._pipeline(done))
@@ -115,19 +75,17 @@ class Batches:
 
     def _read_examples(self, first, count):
         try:
-            examples = list(self._examples(first, count))
+            examples = self._examples(first, count)
         except ValueError as error:
             self._error = error
             raise
-        return (np.array([image for image, _ in examples], object),
-                np.array([label for _, label in examples], np.int64))
+        return np.array([image for image, _ in examples], object), np.array([label for _, label in examples], np.int64)
 
     def _examples(self, first, count, *, decoding=False):
-        """The good examples (encoded image, label) of a range, in Python."""
-        for number, position in enumerate(self._positions(int(first), int(count)).tolist(), int(first)):
-            example = self._good_example(position, number, decoding)
-            if example:
-                yield example
+        """[(encoded image, label)] of the good examples of a range, in Python."""
+        examples = [self._good_example(position, number, decoding)
+                    for number, position in enumerate(self._positions(int(first), int(count)).tolist(), int(first))]
+        return [example for example in examples if example]
 
     def _good_example(self, position, number, decoding):
         """The example at the position, or what comes in its place.
@@ -147,17 +105,14 @@ class Batches:
             except tf.errors.InvalidArgumentError as error:
                 self._dataset.bad.add(candidate, ValueError(
                     f'{self._dataset.index.where(candidate)}: the image cannot be decoded '
-                    f'({image_headers.reason(error)}). Take it out or replace it.'))
+                    f'({preprocessing.reason(error)}). Take it out or replace it.'))
         return self._without(position)
 
     def _find_bad(self, done, message):
-        """Adds to dataset.bad what is bad in the batch after `done` examples, where the pipeline failed with a message.
-
-        Raises: ValueError if nothing is, or no more is allowed.
-        """
+        """Adds what is bad in the batch after `done` examples. Raises: ValueError if nothing is, or too much."""
         known, good = len(self._dataset.bad), 0
         for first, count in self._ranges(done):
-            good += sum(1 for _ in self._examples(first, count, decoding=True))
+            good += len(self._examples(first, count, decoding=True))
             if good >= self._batch_size:
                 break
         if len(self._dataset.bad) == known:
@@ -169,14 +124,24 @@ class Batches:
 
 
 class TrainingBatches(Batches):
-    """All records in every epoch, in an order of its own; the next good record takes a bad one's place."""
+    """Batches from start_step on, without end: uint8 [batch_size, image_size, image_size, 3], int64 [batch_size].
 
-    def __init__(self, dataset, batch_size, num_threads, *, seed, start_step, **crop):
-        self._seed, self._start_step, self._crop = seed, start_step, crop
+    The next good record takes a bad one's place.
+
+    Args:
+      seed: order, crops and mirrors depend on it and on the step alone. batch_size: all devices together.
+      resize_side_max, augment: see `preprocessing.training_image`.
+      num_threads: threads that decode; None: TensorFlow decides. It changes nothing but the speed.
+    """
+
+    def __init__(self, dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None, augment=True,
+                 num_threads=None):
+        preprocessing.check_resize_side_max(resize_side_max, image_size)
+        self._seed, self._start_step = seed, start_step
+        self._crop = {'size': image_size, 'resize_side_max': resize_side_max, 'augment': augment}
         super().__init__(dataset, batch_size, num_threads)
 
     def _ranges(self, done):
-        """A tf.data.Dataset of (first number, count) of the examples after `done`."""
         size = self._batch_size
         steps = tf.data.Dataset.range(self._start_step + done // size, np.iinfo(np.int64).max // size)
         return steps.map(lambda step: (step * size, tf.constant(size, tf.int64)))
@@ -197,14 +162,16 @@ class TrainingBatches(Batches):
 
 
 class EvaluationBatches(Batches):
-    """Every record once, in the order of the files; nothing comes in a bad one's place."""
+    """Every example once, in the order of the records, bad ones left out; the last batch may be smaller.
 
-    def __init__(self, dataset, batch_size, num_threads, image_size):
+    Each is uint8 [b, side, side, 3] and int64 [b], side = square_side(image_size).
+    """
+
+    def __init__(self, dataset, *, batch_size, image_size=224, num_threads=None):
         self._image_size, self._left_out = image_size, set()  # of positions
         super().__init__(dataset, batch_size, num_threads)
 
     def _ranges(self, done):
-        """A tf.data.Dataset of (first number, count) of the examples after `done`."""
         end = len(self._dataset)
         good = np.setdiff1d(np.arange(end), sorted(self._left_out))
         starts = tf.data.Dataset.range(good[done] if done < len(good) else end, end, self._batch_size)

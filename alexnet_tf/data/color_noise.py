@@ -13,7 +13,7 @@ KINDS = ('deviations', 'source', 'paper', 'popular')
 
 @dataclasses.dataclass(frozen=True)
 class ColorNoise:
-    """axes: float32 [3, 3]; row i is axis i, as long as the noise's standard deviation along it, in grey levels.
+    """axes: float32 [3, 3]; row i is axis i, as long as the noise's standard deviation along it, in gray levels.
     divisor: training data are divided by it after the noise: 1.1 in the original program, else 1.
     """
     axes: np.ndarray
@@ -24,11 +24,10 @@ def color_noise(info=None, *, scale=0.1, kind='deviations'):
     """The ColorNoise of a training set, or None for scale 0.
 
     Args:
-      info: the statistics that build_tfrecords wrote (a Dataset's info); without them ImageNet's are taken.
-      scale: standard deviation of the draws; the paper's 0.1.
+      info: a Dataset's; without statistics there ImageNet's are taken. scale: standard deviation of the draws.
       kind: 'deviations' and 'source': times the standard deviations along the axes, as the original program did, which
         also divided the data ('source'). 'paper': times the eigenvalues, for pixels at 0..1 (at 0..255 it would be
-        noise of a thousand grey levels), which is about half as much. 'popular': the same with POPULAR_EIGENVALUES and
+        noise of a thousand gray levels), which is about half as much. 'popular': the same with POPULAR_EIGENVALUES and
         ImageNet's axes, whatever the training set.
     """
     if not scale:

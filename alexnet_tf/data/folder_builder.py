@@ -10,32 +10,23 @@ import shutil
 import numpy as np
 
 from alexnet_tf.console.progress import Progress
-from alexnet_tf.data import image_folders, shard_writer
-from alexnet_tf.data.dataset_info import INFO_FILE, PARTS_DIR, read_info
+from alexnet_tf.data import image_folders, records, shard_writer
+from alexnet_tf.data.slim_folders import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading, writing
 
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
-MEAN_IMAGE_FILE = 'mean_image.npy'
 
 
 def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=None, quality=95,
           skip_unreadable=False, synset_names=None, num_processes=None, log=print):
     """Writes the records of input_dir's splits to output_dir. A finished folder is left alone, an unfinished completed.
 
-    Args:
-      input_dir: see `image_folders`.
-      seed: of the shuffle over all images of a split.
-      shards: {'train': n, 'validation': n}; missing: one for each 1,252 images.
-      resize_shorter_side: shrink larger images so that the shorter side is this many pixels.
-      quality: of JPEGs that are written anew (of resized images, PNG, CMYK and grayscale).
-      skip_unreadable: leave unreadable images out instead of failing at the end.
-      synset_names: file of lines `class-folder name`, for `image/class/text`.
-      num_processes: processes that write; 1: this one. None: one a core.
+    Arguments are the flags of build_tfrecords; shards: {'train': n, 'validation': n}, as far as given.
 
     Returns: the contents of dataset_info.json.
 
-    Raises: ValueError for wrong arguments, an unusable input_dir, an output_dir of other contents, and
-      unreadable images (all are listed first).
+    Raises: ValueError for wrong arguments, an unusable input_dir, an output_dir of other contents, and unreadable
+      images (all are listed first).
     """
     writing.check_writable(output_dir, 'output_dir')
     classes, images = image_folders.list_images(input_dir)
@@ -45,7 +36,6 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     jobs = [job for split in sorted(images) for job in _shards(images[split], split, output_dir, plan)]
     known = _finished(output_dir, plan)
     if known:
-        _check_sizes(output_dir, known)
         log(f'{output_dir} is finished already: nothing to do. (Images are known by their names; if some '
             'were replaced, delete the folder and build it again.)')
         return known
@@ -55,8 +45,7 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
         + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
         f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)}'
-        + ('' if 'validation' in info['counts'] else
-           ' --validation_split_name= --learning_rate_decay_type=fixed'))
+        + ('' if 'validation' in info['counts'] else ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
 
 
@@ -69,17 +58,14 @@ def _shards(images, split, output_dir, plan):
     order = np.random.Philox(key=key).random_raw(len(images)).argsort(kind='stable')
     for number, chosen in enumerate(np.array_split(order, count)):
         name = f'{split}-{number:05d}-of-{count:05d}'
-        yield shard_writer.Shard(
-            path=os.path.join(output_dir, name), part=os.path.join(output_dir, PARTS_DIR, name + '.npz'), split=split,
-            images=tuple(images[index] for index in chosen), class_names=tuple(plan['texts']),
-            texts=tuple(plan['texts'].values()), resize_shorter_side=plan['resize_shorter_side'],
-            quality=plan['quality'])
+        yield shard_writer.Shard(os.path.join(output_dir, name), os.path.join(output_dir, PARTS_DIR, name + '.npz'),
+                                 split, [images[index] for index in chosen], plan)
 
 
 def _finished(output_dir, plan):
     """dataset_info.json of a folder finished by the same plan; else None, with the plan noted there.
 
-    Raises: ValueError when the folder is another plan's.
+    Raises: ValueError when the folder is another plan's, or a finished shard is not as long as it was written.
     """
     parts_dir = os.path.join(output_dir, PARTS_DIR)
     plan_path = os.path.join(parts_dir, 'plan.json')
@@ -88,23 +74,17 @@ def _finished(output_dir, plan):
     if known not in (None, plan):
         raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
                          '--output_dir or delete it.')
-    if info:
-        shutil.rmtree(parts_dir, ignore_errors=True)
-        return info
-    os.makedirs(parts_dir, exist_ok=True)
-    writing.write_json(plan_path, plan)
-    return None
-
-
-def _check_sizes(output_dir, info):
-    """Raises ValueError for a shard of a finished folder that is not there, or not as long as it was written."""
+    if not info:
+        writing.write_json(plan_path, plan)
+        return None
+    shutil.rmtree(parts_dir, ignore_errors=True)
     for name, shard in info.get('shards', {}).items():
         path = os.path.join(output_dir, name)
-        size = os.path.getsize(path) if os.path.exists(path) else None
+        size = os.path.getsize(path) if os.path.exists(path) else 'no'
         if size != shard['bytes']:
-            found = 'is missing' if size is None else f'has {size} bytes'
-            raise ValueError(f'{path} {found}, where {shard["bytes"]} were written; delete {output_dir} and build it '
-                             'again.')
+            raise ValueError(f'{path} has {size} bytes, where {shard["bytes"]} were written; delete {output_dir} and '
+                             'build it again.')
+    return info
 
 
 def _run(jobs, num_processes, log):
@@ -112,47 +92,37 @@ def _run(jobs, num_processes, log):
     todo, totals = [], Totals()
     for job in jobs:
         part = shard_writer.read_part(job)
-        if part is None:
-            todo.append(job)
-        else:
+        if part:
             totals.add(job, part)
+        else:
+            todo.append(job)
     if len(todo) < len(jobs):
         log(f'{len(jobs) - len(todo)} of {len(jobs)} shards are there already.')
     progress = Progress(sum(len(job.images) for job in todo), 'images', log)
-    workers = min(num_processes, len(todo))
-    written = _written_by_processes(todo, workers, progress) if workers > 1 else _written_here(todo, progress)
-    for job, part in written:
-        totals.add(job, part)
+    counter, workers = itertools.count(1), min(num_processes, len(todo))
+    written = _written_by(workers, todo, progress) if workers > 1 else (
+        (job, shard_writer.write_shard(job, lambda: progress.update(next(counter)))) for job in todo)
+    try:
+        for job, part in written:
+            totals.add(job, part)
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise ValueError('a process that writes records was ended from outside, for example for lack of memory; start '
+                         'again with the same flags, and a smaller --num_processes: what is done is kept.') from error
     progress.finish()
     return totals
 
 
-def _written_here(todo, progress):
-    """Yields (Shard, its Part) of each shard when it is written, in this process."""
-    counter = itertools.count(1)
-    for job in todo:
-        yield job, shard_writer.write_shard(job, lambda: progress.update(next(counter)))
-
-
-def _written_by_processes(todo, workers, progress):
-    """As `_written_here`, by several processes, in the order in which they are done."""
+def _written_by(workers, todo, progress):
+    """Yields (Shard, its part) of each shard when one of several processes has written it."""
     context = multiprocessing.get_context('spawn')  # TensorFlow does not survive a fork
     counter = context.Value('q', 0)
     with concurrent.futures.ProcessPoolExecutor(workers, context, shard_writer.start_worker, (counter,)) as pool:
-        pending = {pool.submit(shard_writer.write_in_worker, job): job for job in todo}
+        pending = {pool.submit(shard_writer.write_shard, job, shard_writer.count_in_worker): job for job in todo}
         while pending:
             done, _ = concurrent.futures.wait(pending, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                yield pending.pop(future), _result(future)
+                yield pending.pop(future), future.result()
             progress.update(counter.value)
-
-
-def _result(future):
-    try:
-        return future.result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise ValueError('a process that writes records was ended from outside, for example for lack of memory; start '
-                         'again with the same flags, and a smaller --num_processes: what is done is kept.') from error
 
 
 class Totals:
@@ -163,20 +133,11 @@ class Totals:
         self.image_sum, self.product_sum = np.zeros([256, 256, 3]), np.zeros([3, 3])
 
     def add(self, job, part):
-        self.counts[job.split] += len(part.lengths)
-        self.shards[os.path.basename(job.path)] = part.description()
-        self.unreadable += part.unreadable
-        self.image_sum += part.image_sum
-        self.product_sum += part.product_sum
-
-    def statistics(self):
-        """(mean image, mean RGB, eigenvalues ascending, eigenvectors as columns) of the training images."""
-        mean_image = self.image_sum / self.counts['train']
-        mean_rgb = mean_image.mean((0, 1))
-        pixels = self.counts['train'] * mean_image[..., 0].size
-        covariance = self.product_sum / pixels - np.outer(mean_rgb, mean_rgb)
-        values, vectors = np.linalg.eigh(covariance)
-        return mean_image, mean_rgb, np.maximum(values, 0), vectors  # of grayscale images two are 0, give or take 1e-12
+        self.counts[job.split] += len(part['lengths'])
+        self.shards[os.path.basename(job.path)] = records.description(part['lengths'])
+        self.unreadable += part['unreadable'].tolist()
+        self.image_sum += part['image_sum']
+        self.product_sum += part['product_sum']
 
 
 def _check_unreadable(totals, skip_unreadable, log):
@@ -192,16 +153,20 @@ def _check_unreadable(totals, skip_unreadable, log):
 
 def _describe(output_dir, totals, plan):
     """Writes what stands beside the shards, dataset_info.json last; returns its contents."""
-    mean_image, mean_rgb, eigenvalues, eigenvectors = totals.statistics()
-    np.save(os.path.join(output_dir, MEAN_IMAGE_FILE), mean_image.astype(np.float32))
+    mean_image = totals.image_sum / totals.counts['train']
+    mean_rgb = mean_image.mean((0, 1))
+    pixels = totals.counts['train'] * mean_image[..., 0].size
+    eigenvalues, eigenvectors = np.linalg.eigh(totals.product_sum / pixels - np.outer(mean_rgb, mean_rgb))
+    np.save(os.path.join(output_dir, 'mean_image.npy'), mean_image.astype(np.float32))
     with open(os.path.join(output_dir, 'labels.txt'), 'w', encoding='utf-8') as file:
         file.writelines(f'{label}:{name}\n' for label, name in enumerate(plan['texts'], 1))
     info = {
         'format': 'slim', 'counts': dict(sorted(totals.counts.items())),
         'shards': dict(sorted(totals.shards.items())), 'unreadable': len(totals.unreadable),
         'num_classes': len(plan['texts']), 'class_names': list(plan['texts'].values()), 'label_base': 1,
-        'mean_rgb': mean_rgb.tolist(), 'mean_image': MEAN_IMAGE_FILE,
-        'rgb_covariance_eigenvalues': eigenvalues.tolist(),
+        'mean_rgb': mean_rgb.tolist(), 'mean_image': 'mean_image.npy',
+        # of grayscale images two are 0, give or take 1e-12
+        'rgb_covariance_eigenvalues': np.maximum(eigenvalues, 0).tolist(),
         'rgb_covariance_eigenvectors': eigenvectors.tolist(), 'plan': plan}
     writing.write_json(os.path.join(output_dir, INFO_FILE), info)
     shutil.rmtree(os.path.join(output_dir, PARTS_DIR))

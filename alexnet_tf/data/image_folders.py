@@ -2,62 +2,52 @@
 import hashlib
 import os
 
-SPLITS = {'train': 'train', 'val': 'validation', 'validation': 'validation'}
-
 
 def list_images(input_dir):
     """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder.
 
     Raises: ValueError for a folder of another form.
     """
-    found = {}
-    for folder, split in SPLITS.items():
-        root = os.path.join(input_dir, folder)
+    folders = {}
+    for name, split in ('train', 'train'), ('val', 'validation'), ('validation', 'validation'):
+        root = os.path.join(input_dir, name)
         if os.path.isdir(root):
-            found.setdefault(split, []).extend((root, entry.name) for entry in _visible(root))
-    if 'train' not in found:
+            folders.setdefault(split, []).extend(_visible(root))
+    if 'train' not in folders:
         raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
-    names = sorted({name for _, name in found['train']})
-    for folders in found.values():
-        for root, name in folders:
-            _check_class(root, name, names)
-    labels = {name: number for number, name in enumerate(names, 1)}
-    images = {split: [(path, labels[name]) for root, name in sorted(folders)
-                      for path in _files(os.path.join(root, name))] for split, folders in found.items()}
-    empty = sorted(set(labels.values()) - {label for _, label in images['train']})
-    if empty:
-        folder = os.path.join(input_dir, 'train', names[empty[0] - 1])
-        raise ValueError(f'{folder!r} has no images: the network could not learn its class. Put some there, or remove '
-                         'the folder (and that of val).')
-    for split, listed in images.items():
-        if not listed:
+    labels = {folder.name: number for number, folder in enumerate(folders['train'], 1)}
+    images = {split: [] for split in folders}
+    for split, classes in folders.items():
+        for folder in classes:
+            found = _images(folder, labels)
+            if split == 'train' and not found:
+                raise ValueError(f'{folder.path!r} has no images: the network could not learn its class. Put some '
+                                 'there, or remove the folder (and that of val).')
+            images[split] += [(image.path, labels[folder.name]) for image in found]
+        if not images[split]:
             raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
     return labels, images
 
 
-def _check_class(root, name, names):
-    if not os.path.isdir(os.path.join(root, name)):
-        raise ValueError(f'{os.path.join(root, name)!r} is not in a class folder; move or remove it. (ImageNet '
-                         'unpacks its validation images into one folder; sort them into classes first.)')
-    if name not in names:
-        raise ValueError(f'{root} has a class {name!r} that train has not; rename or remove it.')
-    if not name.isprintable():
-        raise ValueError(f'class folder {name!r} has control characters in its name; rename it.')
+def _images(folder, labels):
+    """The images in a class folder, as os.scandir has them. Raises: ValueError for what is no class or no image."""
+    if not folder.is_dir():
+        raise ValueError(f'{folder.path!r} is not in a class folder; move or remove it. (ImageNet unpacks its '
+                         'validation images into one folder; sort them into classes first.)')
+    if folder.name not in labels:
+        raise ValueError(f'{folder.path!r} is a class that train has not; rename or remove it.')
+    if not folder.name.isprintable():
+        raise ValueError(f'class folder {folder.name!r} has control characters in its name; rename it.')
+    images = _visible(folder.path)
+    for image in images:
+        if image.is_dir():
+            raise ValueError(f'{image.path!r} is a folder within a class; images must stand directly in <class>/.')
+    return images
 
 
 def _visible(folder):
     """os.scandir's entries without hidden ones, sorted by name."""
-    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith('.')]
-    return sorted(entries, key=lambda entry: entry.name)
-
-
-def _files(folder):
-    """Paths of a class folder's images, sorted. Hidden files are no images, folders are an error."""
-    entries = _visible(folder)
-    for entry in entries:
-        if entry.is_dir():
-            raise ValueError(f'{entry.path!r} is a folder within a class; images must stand directly in <class>/.')
-    return [entry.path for entry in entries]
+    return sorted((entry for entry in os.scandir(folder) if entry.name[0] != '.'), key=lambda entry: entry.name)
 
 
 def read_names(path, classes):
@@ -85,8 +75,8 @@ def read_names(path, classes):
 def fingerprint(input_dir, images):
     """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them."""
     digest = hashlib.sha256()
-    for split in sorted(images):
-        for path, label in images[split]:
+    for split, listed in sorted(images.items()):
+        for path, label in listed:
             name = os.fsencode(os.path.relpath(path, input_dir))
             digest.update(b'%s\0%s\0%d\n' % (split.encode(), name, label))
     return digest.hexdigest()

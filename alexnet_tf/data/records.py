@@ -4,14 +4,11 @@ A TFRecord is: length (8 bytes), checksum of the length (4), data, checksum of t
 """
 import concurrent.futures
 import dataclasses
-import functools
 import os
-import struct
 
 import google_crc32c
 import numpy as np
 
-from alexnet_tf.data.bad_records import StorageError
 from alexnet_tf.files import reading
 
 MAX_BYTES = 256 << 20  # of a record; a larger one is no photograph but damage or an attack
@@ -19,97 +16,75 @@ _HEADER, _FOOTER = 12, 4
 _SEARCHED = 1 << 20  # bytes searched at once for the next record
 
 
+class StorageError(ValueError):
+    """A file that is gone or that the system cannot read. It is no fault of a record, so it is never tolerated."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Index:
     """Where the records of some files are; n of them, in the order of the files.
 
-    files: paths. file: int32 [n], index into files. offset, length: int64 [n], of the data, in bytes.
-    first: int64 [files], the position of each file's first record.
+    files: paths. starts: int64 [files + 1], the position of each file's first record, and n.
+    offset, length: int64 [n], of the data, in bytes.
     faults: {position: message}: the file has bytes there that are no record. Their length is 0.
     """
     files: tuple
-    file: np.ndarray
+    starts: np.ndarray
     offset: np.ndarray
     length: np.ndarray
-    first: np.ndarray
     faults: dict
 
     def __len__(self):
-        return len(self.file)
+        return len(self.offset)
+
+    def file(self, position):
+        return np.searchsorted(self.starts, position, side='right') - 1
 
     def where(self, position):
         """The file of a record and its number there, from 0, for messages."""
-        file = self.file[position]
-        return f'{self.files[file]}, record {position - self.first[file]}'
+        file = self.file(position)
+        return f'{self.files[file]}, record {position - self.starts[file]}'
 
 
 def index_files(paths, *, tolerant=False):
-    """Reads the lengths of all records of TFRecord files, not their data.
+    """The Index of TFRecord files, of which the lengths of all records are read, not the data.
 
-    Args:
-      tolerant: where bytes are no record, note one fault for all of them, and go on with the next record.
-
-    Returns: an Index.
+    tolerant: where bytes are no record, note one fault for all of them, and go on with the next record.
 
     Raises: StorageError for a file that is missing or cannot be read. Unless tolerant, ValueError with file and record
       for a file that is empty, cut off, compressed or of another kind.
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:  # hides the latency of cold disks
-        scanned = list(pool.map(functools.partial(_scan, tolerant=tolerant), paths))
-    counts = [len(scan.offsets) for scan in scanned]
-    first = np.cumsum([0] + counts[:-1])
-    return Index(
-        files=tuple(paths),
-        file=np.repeat(np.arange(len(paths), dtype=np.int32), counts),
-        offset=np.concatenate([scan.offsets for scan in scanned]),
-        length=np.concatenate([scan.lengths for scan in scanned]),
-        first=first,
-        faults={int(start) + number: fault for start, scan in zip(first, scanned)
-                for number, fault in scan.faults.items()})
-
-
-@dataclasses.dataclass
-class _Scan:
-    """One file: offsets, lengths: int64 [records and faults]; faults: {number within the file: message}."""
-    offsets: np.ndarray
-    lengths: np.ndarray
-    faults: dict
+        places, faults = zip(*pool.map(lambda path: _scan(path, tolerant), paths))
+    starts = np.cumsum([0, *map(len, places)])
+    offset, length = np.concatenate(places).T
+    return Index(tuple(paths), starts, offset, length, {
+        int(start) + number: fault for start, found in zip(starts, faults) for number, fault in found.items()})
 
 
 def _scan(path, tolerant):
+    """(int64 [n, 2], offset and length of each record and fault; {number within the file: message}) of one file."""
+    places, faults, at = [], {}, 0
     try:
         reading.check_regular(path)
         with open(path, 'rb', buffering=0) as file:
-            return _scan_open(file.fileno(), path, tolerant)
+            size = os.fstat(file.fileno()).st_size
+            while at < size or not places:  # an empty file has one fault
+                header = os.pread(file.fileno(), _HEADER, at)
+                message = _fault(header, at, len(places), path, size)
+                if message and not tolerant:
+                    raise ValueError(message)
+                if message:
+                    end = _next_header(file.fileno(), at + 1, size)
+                    faults[len(places)] = f'{message} Bytes {at} to {end} of {size} are left out.'
+                    places.append((at, 0))
+                else:
+                    end = _end(header, at)
+                    places.append((at + _HEADER, end - at - _HEADER - _FOOTER))
+                at = end
     except OSError as error:
         raise StorageError(f'cannot read the shard {path}: {error.strerror}.') from error
-
-
-def _scan_open(descriptor, path, tolerant):
-    offsets, lengths, faults = [], [], {}
-    for offset, length, fault in _entries(descriptor, path, os.fstat(descriptor).st_size, tolerant):
-        if fault:
-            faults[len(offsets)] = fault
-        offsets.append(offset)
-        lengths.append(length)
-    return _Scan(np.array(offsets, np.int64), np.array(lengths, np.int64), faults)
-
-
-def _entries(descriptor, path, size, tolerant):
-    """(offset, length, None) of the data of each record; (offset, 0, message) of bytes that are no record."""
-    at = number = 0
-    while at < size or not number:  # an empty file has one fault
-        header = os.pread(descriptor, _HEADER, at)
-        message = _fault(header, at, number, path, size)
-        if message and not tolerant:
-            raise ValueError(message)
-        if message:
-            end = _next_header(descriptor, at + 1, size)
-            yield at, 0, f'{message} Bytes {at} to {end} of {size} are left out.'
-        else:
-            end = _end(header, at)
-            yield at + _HEADER, end - at - _HEADER - _FOOTER, None
-        at, number = end, number + 1
+    return np.array(places, np.int64), faults
 
 
 def _fault(header, at, number, path, size):
@@ -117,7 +92,7 @@ def _fault(header, at, number, path, size):
     if not size:
         return f'the shard {path} is empty (0 bytes); write it again or fetch it again.'
     where = f'{path}, record {number} at byte {at}'
-    if len(header) == _HEADER and not _is_header(header):
+    if len(header) == _HEADER and not _is_intact(header):
         kind = 'a gzip file' if header[:2] == b'\x1f\x8b' else 'damaged, or no TFRecord file'
         return f'{where}: the checksum of its length is wrong; the file is {kind}. Unpack it, or write it again.'
     if len(header) < _HEADER or _end(header, at) > size:
@@ -127,47 +102,43 @@ def _fault(header, at, number, path, size):
 
 
 def _end(header, at):
-    return at + _HEADER + struct.unpack('<Q', header[:8])[0] + _FOOTER
+    return at + _HEADER + int.from_bytes(header[:8], 'little') + _FOOTER
 
 
 def _next_header(descriptor, at, size):
     """The first byte from `at` on where a record begins that fits into the file; size if there is none."""
     while at < size:
         searched = os.pread(descriptor, _SEARCHED + _HEADER - 1, at)
-        for start in _candidates(searched):
+        zero = np.frombuffer(searched, np.uint8) == 0
+        zeros = zero[:-3] & zero[1:-2] & zero[2:-1] & zero[3:]  # of four bytes from each on
+        starts = max(0, len(searched) - _HEADER + 1)
+        # the length of a record of 1 byte to 4 GiB has four zeros at its end
+        for start in np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts]):
             header = searched[start:start + _HEADER]
-            if _is_header(header) and _end(header, at + start) <= size:
+            if _is_intact(header) and _end(header, at + start) <= size:
                 return at + start
         at += _SEARCHED
     return size
 
 
-def _candidates(searched):
-    """Where bytes may be the header of a record of 1 byte to 4 GiB: its length then has four zeros at its end."""
-    zero = np.frombuffer(searched, np.uint8) == 0
-    zeros = zero[:-3] & zero[1:-2] & zero[2:-1] & zero[3:]  # of four bytes from each on
-    starts = max(0, len(searched) - _HEADER + 1)
-    return np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts])
-
-
 def read_record(index, position):
     """The bytes of one record.
 
-    Raises: StorageError when its file cannot be read; ValueError, naming file and record, for a fault of the index,
-      a record of more than MAX_BYTES (which is not read then) and one that is not intact.
+    Raises: StorageError when its file cannot be read; ValueError, naming file and record, for a fault of the index, a
+      record of more than MAX_BYTES (which is not read then) and one that is not intact.
     """
     length = int(index.length[position])
-    if not length and int(position) in index.faults:
+    if int(position) in index.faults:
         raise ValueError(index.faults[int(position)])
     if length > MAX_BYTES:
         raise ValueError(f'{index.where(position)} (byte {index.offset[position]}) has {length} bytes; at most '
                          f'{MAX_BYTES} are read. Take it out: no image is so large.')
     try:
-        with open(index.files[index.file[position]], 'rb', buffering=0) as file:
+        with open(index.files[index.file(position)], 'rb', buffering=0) as file:
             data = os.pread(file.fileno(), length + _FOOTER, int(index.offset[position]))
     except OSError as error:
         raise StorageError(f'{index.where(position)}: {error.strerror}.') from error
-    if len(data) != length + _FOOTER or _masked_crc(data[:-4]) != struct.unpack('<I', data[-4:])[0]:
+    if len(data) != length + _FOOTER or not _is_intact(data):
         raise ValueError(f'{index.where(position)} (byte {index.offset[position]}): its checksum is wrong; '
                          'the file is damaged or was changed. Write it again or fetch it again.')
     return data[:-4]
@@ -180,10 +151,7 @@ def description(lengths):
             'lengths_crc32c': google_crc32c.value(lengths.tobytes())}
 
 
-def _is_header(header):
-    return _masked_crc(header[:8]) == struct.unpack('<I', header[8:])[0]
-
-
-def _masked_crc(data):
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff
+def _is_intact(stored):
+    """Whether the last four bytes are the masked checksum of those before."""
+    crc = google_crc32c.value(stored[:-4])
+    return (((crc >> 15) | (crc << 17)) + 0xa282ead8) & 0xffffffff == int.from_bytes(stored[-4:], 'little')

@@ -12,8 +12,7 @@ def find(folder):
     """The folder itself, or its only subfolder, that tensorflow-datasets wrote; None if there is none."""
     if os.path.exists(os.path.join(folder, FEATURES_FILE)):
         return folder
-    versions = sorted(os.path.dirname(path)
-                      for path in glob.glob(os.path.join(glob.escape(folder), '*', FEATURES_FILE)))
+    versions = sorted(map(os.path.dirname, glob.glob(os.path.join(glob.escape(folder), '*', FEATURES_FILE))))
     if len(versions) > 1:
         raise ValueError(f'{folder} holds several datasets; give one of {", ".join(versions)}.')
     return versions[0] if versions else None
@@ -37,14 +36,7 @@ def read(folder, split, labels_offset, bad):
         raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
                          'Convert it: tfds.convert_format.')
     image_key, label_key = _supervised(builder.info, tfds.features, folder)
-    offset = labels_offset or 0
-    return {'index': _index(folder, split, builder.info.splits[split], bad),
-            'image_key': image_key, 'label_key': label_key, 'labels_offset': offset,
-            'class_names': tuple(builder.info.features[label_key].names)[max(offset, 0):], 'info': {}}
-
-
-def _index(folder, split, described, bad):
-    """The Index of a split's shards; described: its tfds.core.SplitInfo."""
+    described = builder.info.splits[split]
     count = described.num_examples
     if not count:
         raise ValueError(f'{folder} has no examples in its split {split!r}; choose another split.')
@@ -55,7 +47,8 @@ def _index(folder, split, described, bad):
                          f'{count}; shards are missing or were exchanged.')
     if len(index) < count:
         bad.lose(count - len(index), folder)
-    return index
+    return {'index': index, 'image_key': image_key, 'label_key': label_key, 'labels_offset': labels_offset,
+            'class_names': tuple(builder.info.features[label_key].names)[labels_offset:], 'info': {}}
 
 
 def _check_features(folder):

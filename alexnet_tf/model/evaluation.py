@@ -61,7 +61,7 @@ def log_mean_probability(logits):
 
 
 def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False, between=None):
-    """Runs over `batches` (data.evaluation_batches) once.
+    """Runs over `batches` (data.EvaluationBatches) once.
 
     Args:
       max_num_batches: stop after so many; None: all.

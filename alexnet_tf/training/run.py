@@ -3,7 +3,7 @@
     state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
     run.train(state, dataset, validation, train_dir=folder, pace=Pace(…), rates=Decay(…), seed=0, mean=mean)
 """
-from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
 from alexnet_tf.model import evaluation
 from alexnet_tf.training import loop, start
 from alexnet_tf.training.state import State
@@ -66,12 +66,12 @@ def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=Non
                                  weight_decay=weight_decay, label_smoothing=label_smoothing)
 
     def batches_from(step):
-        return training_batches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
+        return TrainingBatches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
                                 resize_side_max=resize_side_max, augment=augment, num_threads=num_threads)
     if validation is None:
         return train_step, batches_from, None
     eval_step = evaluation.make_eval_step([(state.model, mean, size)])
-    squares = evaluation_batches(validation, batch_size=100, image_size=size, num_threads=num_threads)
+    squares = EvaluationBatches(validation, batch_size=100, image_size=size, num_threads=num_threads)
 
     def validate(between=None):
         return evaluation.evaluate(eval_step, squares, len(validation), between=between)[0]

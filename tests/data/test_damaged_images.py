@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.data import datasets, image_headers, image_records, preprocessing
-from alexnet_tf.data.batches import evaluation_batches, positions, training_batches
+from alexnet_tf.data import datasets, image_records, preprocessing
+from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches, positions
 from alexnet_tf.serving.saved_model import Served
 from tests.helpers import hostile_images, shards
 from tests.helpers.processes import run_python
@@ -31,7 +31,7 @@ def check_left_out(folder, images):
     alone = [decoded(image) for image in images]
     bad = [number for number, image in enumerate(alone) if image is None]
     dataset, lines = shards.open_counting(folder, len(images))
-    batches = list(evaluation_batches(dataset, batch_size=8, image_size=shards.SIZE))
+    batches = list(EvaluationBatches(dataset, batch_size=8, image_size=shards.SIZE))
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]),
                                   [image for image in alone if image is not None])
     assert [number for number in range(len(images)) if number in dataset.bad] == bad
@@ -63,7 +63,7 @@ def test_a_cut_off_image_that_serves_for_some_crops(tmp_path):
 
     def see(steps, **kwargs):
         dataset, lines = shards.open_counting(tmp_path, 2)
-        batches = training_batches(dataset, seed=3, batch_size=5, image_size=56, resize_side_max=200, **kwargs)
+        batches = TrainingBatches(dataset, seed=3, batch_size=5, image_size=56, resize_side_max=200, **kwargs)
         return np.stack([images for (images, _), _ in zip(batches, range(steps))]), dataset, lines
     seen, dataset, lines = see(14)
     assert sorted(position for position in range(6) if position in dataset.bad) == [2, 3] and len(lines) == 2
@@ -163,7 +163,7 @@ def test_formats_that_are_read_whatever_the_files_name(tmp_path, height, width):
     pixels = np.clip(smooth, 0, 255).astype(np.uint8)
     encoded = formats(pixels)
     dataset = datasets.open_dataset(str(shards.write(tmp_path, list(encoded.values()))), 'train')
-    (images, _), = evaluation_batches(dataset, batch_size=len(encoded), image_size=28)
+    (images, _), = EvaluationBatches(dataset, batch_size=len(encoded), image_size=28)
     for kind, image in zip(encoded, images.numpy()):
         grey = np.repeat(pixels @ [[0.299], [0.587], [0.114]], 3, axis=2)
         expected = preprocessing.resized_square(tf.cast(grey if kind == 'grayscale' else pixels, tf.uint8), 32)
@@ -221,8 +221,8 @@ def ways_in(folder, image, serve):
     dataset = datasets.open_dataset(str(shards.write(folder, [image] * 3)), 'train')
     (folder / 'image').write_bytes(image)
     sizes = {'batch_size': 3, 'image_size': 56, 'num_threads': 2}
-    return [('training', lambda: next(iter(training_batches(dataset, seed=0, **sizes)))),
-            ('evaluation', lambda: list(evaluation_batches(dataset, **sizes))),
+    return [('training', lambda: next(iter(TrainingBatches(dataset, seed=0, **sizes)))),
+            ('evaluation', lambda: list(EvaluationBatches(dataset, **sizes))),
             ('build', lambda: image_records.read_image(str(folder / 'image'), None, 95)),
             ('serving', lambda: serve(tf.constant([image] * 3)))]
 
@@ -252,7 +252,7 @@ def test_bombs_are_refused_before_memory_is_taken(tmp_path):
             with pytest.raises((ValueError, tf.errors.InvalidArgumentError)) as caught:
                 run()
             said = str(caught.value).replace('] [', ' ').replace('[', '').replace(']', '')
-            assert f'pixels; at most {image_headers.MAX_PIXELS} are decoded' in said, way
+            assert f'pixels; at most {preprocessing.MAX_PIXELS} are decoded' in said, way
     assert peak() - before < 100
 
 
@@ -262,5 +262,5 @@ def test_the_bombs_are_whole_images():
         image = preprocessing.evaluation_image(encoded, size=56)
         assert len(np.unique(image)) == 1
     for encoded in (hostile_images.grey_jpeg(9_472), hostile_images.grey_png(9_460)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {image_headers.MAX_PIXELS} are decoded'):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {preprocessing.MAX_PIXELS} are decoded'):
             preprocessing.evaluation_image(encoded, size=56)

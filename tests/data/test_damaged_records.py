@@ -131,11 +131,12 @@ def test_in_training_the_next_good_record_takes_a_bad_ones_place(folder, fault):
     np.testing.assert_array_equal(shards.trained(resumed, 20, start_step=40, num_threads=3), numbers[40:])
 
 
-def test_damage_that_is_found_only_when_it_is_reached(folder):
+def test_damage_that_is_found_only_when_it_is_reached(folder, monkeypatch):
     """As in a split that is too large to be read through before the first step."""
-    large = {'read_through': 100, 'read_first': 3}
+    monkeypatch.setattr(datasets, 'READ_THROUGH', 100)
+    monkeypatch.setattr(datasets, 'READ_FIRST', 3)
     flip_in_data(folder, 5, 6, 7, 20)
-    dataset, lines = shards.open_counting(folder, 4, **large)
+    dataset, lines = shards.open_counting(folder, 4)
     assert not lines
     assert shards.evaluated(dataset)[0] == [*range(5), *range(8, 20), 21, 22, 23]
     assert len(dataset.bad) == len(lines) == 4
@@ -143,7 +144,7 @@ def test_damage_that_is_found_only_when_it_is_reached(folder):
     assert len(lines) == 4  # each is told once
     for limit, message in ((0, r'record \d \(byte .*checksum is wrong'), (3, '--max_bad_records=3 allows no more')):
         for see in (shards.evaluated, lambda dataset: shards.trained(dataset, 12)):
-            dataset, _ = shards.open_counting(folder, limit, **large)
+            dataset, _ = shards.open_counting(folder, limit)
             with pytest.raises(ValueError, match=message):
                 see(dataset)
 

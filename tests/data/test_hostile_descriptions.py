@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.data import dataset_info, datasets, folder_builder, image_records
-from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.data import datasets, folder_builder, image_records, slim_folders
+from alexnet_tf.data.batches import EvaluationBatches
 from tests.helpers import shards, special_files
 
 INFO = {'format': 'slim', 'counts': {'train': 3}, 'class_names': ['a', 'b'], 'label_base': 1}
@@ -93,5 +93,5 @@ def test_folders_with_spaces_and_other_letters(tmp_path):
     assert info['counts'] == {'train': 3, 'validation': 3}
     dataset = datasets.open_dataset(output, 'train')
     assert dataset.class_names == ('chat noir', "d'Artagnan", '猫') and len(dataset) == 3
-    assert dataset_info.read_info(output)['mean_image'] == 'mean_image.npy'
-    assert {len(images) for images, _ in evaluation_batches(dataset, batch_size=2)} == {1, 2}
+    assert slim_folders.read_info(output)['mean_image'] == 'mean_image.npy'
+    assert {len(images) for images, _ in EvaluationBatches(dataset, batch_size=2)} == {1, 2}

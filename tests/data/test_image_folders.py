@@ -25,7 +25,7 @@ def test_labels_follow_the_names(folder):
 
 
 @pytest.mark.parametrize('make, message', [
-    (lambda folder: (folder / 'val' / 'bird').mkdir(), "a class 'bird' that train has not"),
+    (lambda folder: (folder / 'val' / 'bird').mkdir(), "bird' is a class that train has not"),
     (lambda folder: (folder / 'val' / 'stray.jpg').touch(), 'is not in a class folder'),
     (lambda folder: (folder / 'train' / 'dog' / 'more').mkdir(), 'is a folder within a class'),
     (lambda folder: (folder / 'train').rename(folder / 'training'), 'has no folder train')])

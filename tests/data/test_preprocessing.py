@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.data import preprocessing, sizes
+from alexnet_tf.data import preprocessing
 from alexnet_tf.data.color_noise import ColorNoise, color_noise
 from tests.helpers.processes import ROOT
 
@@ -68,7 +68,7 @@ def test_a_crop_is_that_part_of_the_square_and_tf_images_numbers():
 @pytest.mark.parametrize('height, width', [(400, 300), (641, 480), (280, 280), (17, 32)])
 def test_the_square_of_any_shape_has_tf_images_numbers(height, width):
     image = RANDOM.integers(0, 256, [height, width, 3], np.uint8)
-    side = sizes.square_side(64)
+    side = preprocessing.square_side(64)
     longer = round(max(height, width) * side / min(height, width))  # no ties among these
     new = [longer if length > min(height, width) else side for length in (height, width)]
     top, left = (new[0] - side) // 2, (new[1] - side) // 2
@@ -78,7 +78,7 @@ def test_the_square_of_any_shape_has_tf_images_numbers(height, width):
 
 def test_square_side_is_in_proportion():
     # 256 / 224 = 8 / 7; Caffe takes its 227 pixels out of 256
-    assert [sizes.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 256, 73, 128, 8]
+    assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 256, 73, 128, 8]
 
 
 @pytest.mark.parametrize('kind', ['rgb', 'progressive', 'grey', 'cmyk', 'png'])
@@ -190,14 +190,6 @@ def test_evaluation_image_and_its_views():
     expected = [images[:, top:top + 224, left:left + 224] for top, left in corners]
     expected += [view[:, :, ::-1] for view in expected]
     np.testing.assert_array_equal(preprocessing.views(tf.constant(images), 224, 10), expected)
-    with pytest.raises(ValueError, match='views is 5'):
-        preprocessing.views(images, 224, 5)
-
-
-def test_mirror():
-    image = COORDINATES[:4, :7]
-    np.testing.assert_array_equal(eagerly_and_in_tf_data(preprocessing.mirror, image, True), image[:, ::-1])
-    np.testing.assert_array_equal(eagerly_and_in_tf_data(preprocessing.mirror, image, False), image)
 
 
 def test_subtract_mean():

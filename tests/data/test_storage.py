@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.data import datasets, records
-from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
 from tests.helpers import shards
 
 COUNT = 60
@@ -37,8 +37,8 @@ def test_a_stall_changes_nothing_but_the_time(folder, monkeypatch, seconds):
 @pytest.mark.parametrize('training', [True, False])
 def test_a_shard_that_vanishes_is_named_within_a_minute(folder, training, limit):
     dataset, lines = shards.open_counting(folder, limit)
-    batches = iter(training_batches(dataset, seed=0, batch_size=1, image_size=shards.SIZE) if training else
-                   evaluation_batches(dataset, batch_size=1, image_size=shards.SIZE))
+    batches = iter(TrainingBatches(dataset, seed=0, batch_size=1, image_size=shards.SIZE) if training else
+                   EvaluationBatches(dataset, batch_size=1, image_size=shards.SIZE))
     next(batches)
     shards.shard(folder, 2).unlink()
     began, come = time.monotonic(), 1

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, records
-from alexnet_tf.data.batches import evaluation_batches, training_batches
+from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
 
 SIDE = 16  # of the pictures: the square from which crops of 14 are taken, so that nothing is resized
 SIZE = 14
@@ -103,15 +103,15 @@ def flip(path, at):
 # Reading ---------------------------------------------------------------------------------------------------
 
 
-def open_counting(folder, limit, **kwargs):
+def open_counting(folder, limit):
     """(Dataset, list of the lines that are logged)."""
     lines = []
-    return datasets.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append, **kwargs), lines
+    return datasets.open_dataset(str(folder), 'train', max_bad_records=limit, log=lines.append), lines
 
 
 def evaluated(dataset, batch_size=4):
     """The numbers (blue) and labels of the images that an evaluation sees."""
-    batches = list(evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE))
+    batches = list(EvaluationBatches(dataset, batch_size=batch_size, image_size=SIZE))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     return (np.concatenate([images[:, 0, 0, 2] for images, _ in batches]).tolist(),
             np.concatenate([labels for _, labels in batches]).tolist())
@@ -119,6 +119,6 @@ def evaluated(dataset, batch_size=4):
 
 def trained(dataset, steps, *, batch_size=4, start_step=0, num_threads=None):
     """Numbers (blue), [steps, batch_size], of the images that training sees."""
-    batches = training_batches(dataset, seed=1, batch_size=batch_size, start_step=start_step, image_size=SIZE,
+    batches = TrainingBatches(dataset, seed=1, batch_size=batch_size, start_step=start_step, image_size=SIZE,
                                num_threads=num_threads)
     return np.stack([images[:, 0, 0, 2] for (images, _), _ in zip(batches, range(steps))])

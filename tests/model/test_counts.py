@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from alexnet_tf.data import datasets
-from alexnet_tf.data.batches import evaluation_batches
+from alexnet_tf.data.batches import EvaluationBatches
 from alexnet_tf.model import evaluation
 
 COUNT, CLASSES, SIZE = 41, 7, 32
@@ -62,7 +62,7 @@ def steps():
 def score(folder, batch_size, **kwargs):
     """(Result, the numbers of the examples in the order in which they were scored); goes over the batches twice."""
     dataset = datasets.open_dataset(str(folder), 'validation')
-    batches = evaluation_batches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
+    batches = EvaluationBatches(dataset, batch_size=batch_size, image_size=SIZE, **kwargs)
     step, numbers = steps()
     result, _, labels = evaluation.evaluate(step, batches, len(dataset))
     again, seen, _ = evaluation.evaluate(lambda images, _: numbers(images, tf.zeros(len(images), tf.int64)), batches,
