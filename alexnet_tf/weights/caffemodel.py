@@ -3,14 +3,13 @@
 Packed floats are declared as bytes, which they are on the wire (little-endian), so that NumPy reads them at once.
 """
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import descriptor_pb2, message, message_factory
 
-from alexnet_tf.weights import bvlc_alexnet, checks
+from alexnet_tf.weights import bvlc_alexnet, network
 from nets import alexnet, rows
 
 _SCALARS = {'int64': 3, 'int32': 5, 'string': 9, 'bytes': 12}  # FieldDescriptorProto.Type
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
-_PACKAGE = 'alexnet_tf.caffe'
 _FIELDS = {  # message: {field: (number, kind)}; kind: a scalar or a message; a * before it: repeated
     'Net': {'layers': (2, '*OldLayer'), 'layer': (100, '*Layer')},
     'Layer': {'name': (1, 'string'), 'type': (2, 'string'), 'blobs': (7, '*Blob')},
@@ -20,21 +19,19 @@ _FIELDS = {  # message: {field: (number, kind)}; kind: a scalar or a message; a 
     'BlobShape': {'dim': (1, '*int64')},
     'Onnx': {'graph': (7, 'bytes')},
 }
-_OLD_TYPES = {4: 'Convolution', 14: 'InnerProduct', 15: 'LRN', 17: 'Pooling'}  # V1LayerParameter.LayerType
-_TYPES = {rows.LRN: 'LRN', rows.MaxPool: 'Pooling'}
+_ROWS = {'Convolution': 'Conv', 'InnerProduct': 'Conv', 'LRN': 'LRN', 'Pooling': 'MaxPool',
+         4: 'Conv', 14: 'Conv', 15: 'LRN', 17: 'MaxPool'}  # types of layers; in old files V1LayerParameter.LayerType
 
 
 def _message_classes():
-    file = descriptor_pb2.FileDescriptorProto(name=f'{_PACKAGE}.proto', package=_PACKAGE, syntax='proto2')
+    file = descriptor_pb2.FileDescriptorProto(name='caffe.proto')
     for name, fields in _FIELDS.items():
         declared = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             label, kind = _REPEATED if kind.startswith('*') else _OPTIONAL, kind.lstrip('*')
             declared.field.add(name=field, number=number, label=label, type=_SCALARS.get(kind, _MESSAGE),
-                               type_name=None if kind in _SCALARS else f'.{_PACKAGE}.{kind}')
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f'{_PACKAGE}.{name}')) for name in _FIELDS}
+                               type_name=None if kind in _SCALARS else f'.{kind}')
+    return message_factory.GetMessages([file])
 
 
 _MESSAGES = _message_classes()
@@ -62,29 +59,18 @@ def read(data):
         raise ValueError('it is neither a NumPy file, nor ONNX, nor a .caffemodel; or it is damaged or cut off.')
     tensors = {}
     for layer in layers:
-        if not layer.blobs:
-            continue
-        if len(layer.blobs) != 2 or f'{layer.name}/weights' in tensors:
+        if len(layer.blobs) not in (0, 2) or layer.blobs and f'{layer.name}/weights' in tensors:
             raise ValueError(f'layer {layer.name!r} is there twice, or has {len(layer.blobs)} blobs; expected are two, '
                              'weights and biases.')
         for part, blob, ndim in zip(('weights', 'biases'), layer.blobs, (4 if layer.name.startswith('conv') else 2, 1)):
             tensors[f'{layer.name}/{part}'] = _array(blob, f'{layer.name}/{part}', ndim)
-    bvlc_alexnet.check_names(tensors)
-    _check_order([_OLD_TYPES.get(layer.type, layer.type) for layer in layers])
-    return tensors
-
-
-def _check_order(types):
-    """Raises ValueError unless the layers' types follow one another as in bvlc_alexnet.
-
-    CaffeNet pools before it normalizes; its weights have the same names and shapes.
-    """
-    found = [kind for kind in types if kind in _OLD_TYPES.values()]
-    expected = [_TYPES.get(type(row)) or ('InnerProduct' if row.name.startswith('fc') else 'Convolution')
-                for row in alexnet.ALEXNET_CAFFE if not isinstance(row, rows.Dropout)]
-    if found != expected:
+    network.check_names(tensors, bvlc_alexnet.NAMES)
+    found = [_ROWS[layer.type] for layer in layers if layer.type in _ROWS]
+    expected = [type(row).__name__ for row in alexnet.ALEXNET_CAFFE if not isinstance(row, rows.Dropout)]
+    if found != expected:  # CaffeNet's weights have the same names and shapes
         raise ValueError(f'its layers are {", ".join(found)}; those of bvlc_alexnet are {", ".join(expected)}. It is '
                          'another network (CaffeNet pools before it normalizes).')
+    return tensors
 
 
 def _array(blob, name, ndim):
@@ -93,5 +79,5 @@ def _array(blob, name, ndim):
         del shape[0]
     kind, data = ('<f8', blob.double_data) if blob.double_data else ('<f4', blob.data)
     data = b''.join(data)
-    checks.check_size(name, shape, np.dtype(kind).itemsize, len(data))
+    network.check_size(name, shape, np.dtype(kind).itemsize, len(data))
     return np.frombuffer(data, kind).reshape(shape)

@@ -6,7 +6,7 @@ import math
 
 from onnx import TensorProto, helper, numpy_helper
 
-from alexnet_tf.weights import checks
+from alexnet_tf.weights import network
 from nets import alexnet, rows
 
 
@@ -166,5 +166,5 @@ def _array(tensors, name, data_type, meaning):
                          f'({TensorProto.DataType.Name(data_type).lower()}), as in the float32 form of bvlc_alexnet.')
     size = helper.tensor_dtype_to_np_dtype(data_type).itemsize
     found = len(tensor.raw_data) or len(getattr(tensor, helper.tensor_dtype_to_field(data_type))) * size
-    checks.check_size(f'{meaning} ({name})', tensor.dims, size, found)
+    network.check_size(f'{meaning} ({name})', tensor.dims, size, found)
     return numpy_helper.to_array(tensor)

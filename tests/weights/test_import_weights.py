@@ -77,10 +77,10 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize('form', FORMS)
 def test_the_same_weights_from_every_file(form, tmp_path):
     (tmp_path / 'file').write_bytes(FORMS[form](WEIGHTS))
-    source = reading.read(str(tmp_path / 'file'))
-    assert source.kind in form and source.proto is None
-    assert source.loaded.spec.class_names == tuple('0123456789')
-    assert_slims(source.loaded.model)
+    loaded, kind, proto = reading.read(str(tmp_path / 'file'))
+    assert kind in form and proto is None
+    assert loaded.spec.class_names == tuple('0123456789')
+    assert_slims(loaded.model)
 
 
 def test_the_graph_of_the_model_zoo(tmp_path):
@@ -113,7 +113,7 @@ def test_the_python_2_pickle_of_these_tests_is_numpys():
 
 @pytest.fixture(params=[227, 224])
 def source(request, tmp_path):
-    """A Source of ONNX."""
+    """What is read from ONNX: (Loaded, kind, ModelProto)."""
     (tmp_path / 'file').write_bytes(onnx_model(WEIGHTS, size=request.param).SerializeToString())
     return reading.read(str(tmp_path / 'file'))
 
@@ -121,24 +121,26 @@ def source(request, tmp_path):
 def test_logits_are_compared_with_onnxruntimes(source, capsys):
     pytest.importorskip('onnxruntime')
     from alexnet_tf.weights import comparing
-    assert source.kind == 'ONNX'
-    assert_slims(source.loaded.model)
-    comparing.check(source.loaded.model, source.proto)
+    loaded, kind, proto = source
+    assert kind == 'ONNX'
+    assert_slims(loaded.model)
+    comparing.check(loaded.model, proto)
     assert float(capsys.readouterr().out.split(' by ')[1].split()[0]) < 1e-5
-    kernel = source.loaded.model.get_layer('conv1').kernel
+    kernel = loaded.model.get_layer('conv1').kernel
     kernel.assign(kernel[:, :, ::-1])  # R and B changed
     with pytest.raises(ValueError, match='differs from its source by .* Nothing was written'):
-        comparing.check(source.loaded.model, source.proto)
+        comparing.check(loaded.model, proto)
 
 
 def test_logits_that_cannot_be_compared(source, capsys, monkeypatch):
     pytest.importorskip('onnxruntime')
     from alexnet_tf.weights import comparing
+    loaded, _, proto = source
     other = onnx_model(WEIGHTS | {'fc7': (np.ones((5, 9), np.float32), np.ones(5, np.float32))})
-    comparing.check(source.loaded.model, other)
+    comparing.check(loaded.model, other)
     assert 'not compared with those of the source: onnxruntime cannot run the file' in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    comparing.check(source.loaded.model, source.proto)
+    comparing.check(loaded.model, proto)
     assert 'not compared with those of the source: onnxruntime is not installed; pip' in capsys.readouterr().out
 
 
@@ -164,10 +166,10 @@ def test_our_own_file_there_and_back(mean, tmp_path):
     with np.load(tmp_path / 'a.npz', allow_pickle=False) as arrays:
         assert arrays['alexnet/fc6/weights'].shape == (6, 6, 16, 256)
         assert arrays['alexnet/fc6/weights'].dtype == np.float32
-    source = reading.read(str(tmp_path / 'a.npz'))
-    assert source.kind == "this project's .npz"
-    assert_slims(source.loaded.model)
-    assert checkpoint_files.write(source.loaded, str(tmp_path / 'run')) == str(tmp_path / 'run' / 'model.ckpt-0')
+    loaded, kind, _ = reading.read(str(tmp_path / 'a.npz'))
+    assert kind == "this project's .npz"
+    assert_slims(loaded.model)
+    assert checkpoint_files.write(loaded, str(tmp_path / 'run')) == str(tmp_path / 'run' / 'model.ckpt-0')
     assert_checkpoint(tmp_path / 'run')
     again = loading.load(str(tmp_path / 'run'))
     np.testing.assert_array_equal(again.mean, pixels if isinstance(mean, str) else [1, 2, 3])
@@ -182,13 +184,13 @@ def test_slims_checkpoint(tmp_path):
                for name, shape in network.shapes('alexnet_v2', 'paper', 1001).items()}
     others = {'alexnet_v2/conv1/biases/Momentum': np.zeros(4, np.float32), 'global_step': np.int64(9)}
     path = slim_checkpoints.save(tensors | others, str(tmp_path / 'model.ckpt-9'))
-    source = reading.read(str(tmp_path), class_names=tuple(f'name {i}' for i in range(1000)))
-    assert source.kind == 'checkpoint' and source.loaded.step == 9
-    assert source.loaded.spec.class_names[:2] == ('background', 'name 0') and source.loaded.knows_background
-    for name, variable in slim_checkpoints.named_variables(source.loaded.model).items():
+    loaded, kind, _ = reading.read(str(tmp_path), class_names=tuple(f'name {i}' for i in range(1000)))
+    assert kind == 'checkpoint' and loaded.step == 9
+    assert loaded.spec.class_names[:2] == ('background', 'name 0') and loaded.knows_background
+    for name, variable in slim_checkpoints.named_variables(loaded.model).items():
         np.testing.assert_array_equal(variable, tensors.pop(name))
     assert not tensors
-    with pytest.raises(ValueError, match='--class_names has 3 names, but the network has 1001 classes'):
+    with pytest.raises(ValueError, match='--class_names has 3 names, but the network of .* has 1001 classes'):
         reading.read(path + '.index', class_names=('a', 'b', 'c'))
     data = tmp_path / 'model.ckpt-9.data-00000-of-00001'
     data.write_bytes(data.read_bytes()[:1_000_000])
