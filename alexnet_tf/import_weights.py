@@ -38,8 +38,8 @@ def main():
         raise ValueError(f'--variant={FLAGS.variant}, but {FLAGS.source} says itself that it is of {spec.model_name}, '
                          f'variant {spec.variant}; leave the flag out.')
     if proto is not None:
-        from alexnet_tf.weights import comparing  # onnx
-        comparing.check(loaded.model, proto)
+        from alexnet_tf.weights import onnx_graph  # onnx
+        onnx_graph.compare(loaded.model, proto)
     path = checkpoint_files.write(loaded, FLAGS.output_dir)
     mean = 'a mean image' if isinstance(spec.mean, str) else f'mean RGB {tuple(round(value, 2) for value in spec.mean)}'
     variant = f' ({spec.variant})' if spec.model_name == 'alexnet' else ''

@@ -57,8 +57,6 @@ def write(loaded, folder):
     Returns: the checkpoint's path. Raises: ValueError, OSError when it cannot be written.
     """
     path = checkpoints.save(folder, 0, slim_checkpoints.named_variables(loaded.model))
-    spec = loaded.spec
-    if isinstance(spec.mean, str):  # a name that a stranger may have chosen
-        spec = dataclasses.replace(spec, mean='mean_image.npy')
-    specs.write_spec(spec, folder, loaded.mean)
+    mean = 'mean_image.npy' if isinstance(loaded.spec.mean, str) else loaded.spec.mean  # a stranger may have named it
+    specs.write_spec(dataclasses.replace(loaded.spec, mean=mean), folder, loaded.mean)
     return path

@@ -13,7 +13,7 @@ import numpy as np
 
 from alexnet_tf.weights import network
 
-_ITEM_SIZES = {'f2': 2, 'f4': 4, 'f8': 8, 'O': 1, 'O4': 1, 'O8': 1}  # bytes; arrays of objects are lists in a pickle
+_ITEM_SIZES = {'f2': 2, 'f4': 4, 'f8': 8, 'O': 1, 'O4': 1, 'O8': 1}  # bytes; objects come as a list
 
 
 def read_npy(data):
@@ -57,17 +57,13 @@ def named(arrays):
             continue
         match = re.fullmatch(r'(\w+?)[_/](W|b|weights|biases)', key)
         if not match:
-            raise ValueError(f'it has an array {key!r}; expected are names such as conv1_W and conv1_b, or '
-                             'conv1/weights and conv1/biases.')
+            raise ValueError(f'it has an array {key!r}; expected are names such as conv1_W, conv1_b or conv1/weights.')
         result[f'{match[1]}/{"weights" if match[2] in ("W", "weights") else "biases"}'] = array
     return result
 
 
 def _parse(data, name):
-    """The array of one .npy file's bytes: an ndarray, or the list of an object array.
-
-    Raises: ValueError when the header promises more or fewer bytes than there are. Nothing is allocated before.
-    """
+    """The ndarray of a .npy file's bytes, or the list of an object array. Sizes are checked before memory is taken."""
     stream, highest = io.BytesIO(data), 0
     try:
         np.lib.format.read_magic(stream)
@@ -79,8 +75,6 @@ def _parse(data, name):
     except ValueError as error:
         raise ValueError(f'{name} is damaged or cut off: {error}.') from error
     if not dtype.hasobject:
-        if dtype.kind not in 'fU':
-            raise ValueError(f'{name} is of type {dtype}; weights are floating-point numbers.')
         network.check_size(name, shape, dtype.itemsize, len(data) - start)
         return np.frombuffer(data, dtype, offset=start).reshape(shape, order='F' if fortran else 'C')
     if highest > len(data):  # pickle would make a table of so many entries
@@ -111,8 +105,6 @@ class _Dtype:
     __slots__ = ('spec', 'order')
 
     def __init__(self, spec, *_):
-        if spec not in _ITEM_SIZES:
-            raise ValueError(f'its pickle has an array of type {spec!r}; weights are floating-point numbers.')
         self.spec, self.order = spec, '<'
 
     def __setstate__(self, state):
@@ -129,7 +121,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
         stand_ins = {'numpy.core.multiarray._reconstruct': _Array, 'numpy.ndarray': 'ndarray', 'numpy.dtype': _Dtype,
                      '_codecs.encode': self._encode}
-        name = f'{module.replace("numpy._core", "numpy.core")}.{name}'  # its name since NumPy 2
+        name = f'{module.replace("numpy._core", "numpy.core")}.{name}'  # NumPy 2 renamed it
         if name not in stand_ins:
             raise ValueError(f'its pickle asks for {name}, which arrays do not need: a pickle can run any program '
                              'that way. Nothing of it was run; get the file from a source that you trust.')
@@ -154,7 +146,4 @@ def _pair(layer, value):
 
 def _described(value):
     value = getattr(value, 'value', value)
-    if isinstance(value, np.ndarray):
-        return f'an array of {value.dtype} of shape {value.shape}'
-    size = f' of {len(value)}' if hasattr(value, '__len__') else ''
-    return f'a {type(value).__name__}{size}'
+    return f'a {type(value).__name__}' + (f' of {len(value)}' if isinstance(value, dict | list | tuple) else '')

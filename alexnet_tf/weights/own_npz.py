@@ -31,9 +31,8 @@ def parse(arrays):
 
     Raises: ValueError for another format, and for a description or mean that does not fit.
     """
-    pickled = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-    if pickled:
-        raise ValueError(f'{", ".join(pickled)} is an array of objects; this format has none.')
+    if any(isinstance(array, list) for array in arrays.values()):
+        raise ValueError('it holds arrays of objects; this format has none.')
     arrays = dict(arrays)
     found, stored = str(arrays.pop('format', '')), str(arrays.pop('model_json', ''))
     if found != FORMAT:
@@ -46,6 +45,5 @@ def parse(arrays):
         return spec, np.array(spec.mean, np.float32), arrays
     side, mean = preprocessing.square_side(spec.image_size), arrays.pop('mean_image', np.zeros(0))
     if mean.shape != (side, side, 3) or mean.dtype != np.float32:
-        raise ValueError(f'its mean has the shape {mean.shape}; for {spec.image_size} pixels expected is float32 '
-                         f'{(side, side, 3)}.')
+        raise ValueError(f'its mean is {mean.dtype} {mean.shape}; it must be float32 {(side, side, 3)}.')
     return spec, mean, arrays

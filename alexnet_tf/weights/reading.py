@@ -4,9 +4,8 @@ import os
 
 from alexnet_tf.files.reading import read_text
 from alexnet_tf.model import loading
-from alexnet_tf.weights import bvlc_alexnet, caffemodel, checkpoint_files, network, numpy_files, own_npz
+from alexnet_tf.weights import caffe, checkpoint_files, network, numpy_files, own_npz
 
-OWN = "this project's .npz"
 _OTHERS = {b'\x89HDF': 'an HDF5 file', b'\x80': 'a pickle or a PyTorch file'}
 
 
@@ -26,9 +25,7 @@ def read(path, *, class_names=None, variant='paper'):
         if not os.path.isfile(path) or path.endswith('.index'):
             kind, proto, loaded = 'checkpoint', None, checkpoint_files.read(path, class_names, variant)
         else:
-            kind, tensors, proto = read_arrays(path)
-            spec, mean, tensors = (own_npz.parse(tensors) if kind == OWN else
-                                   bvlc_alexnet.parse(tensors, 'hwio' if kind in ('.npy', '.npz') else 'caffe'))
+            kind, (spec, mean, tensors), proto = _read_file(path)
             loaded = loading.Loaded(network.model_of(spec, tensors), spec, mean, path, 0)
     except Exception as error:  # a damaged file can raise nearly anything in zipfile, zlib and pickle
         text = (str(error) if isinstance(error, ValueError) else
@@ -43,47 +40,41 @@ def read(path, *, class_names=None, variant='paper'):
     return dataclasses.replace(loaded, spec=spec), kind, proto
 
 
-def read_arrays(path):
-    """(kind, {name: array}, proto) of a file that is no checkpoint; kind and proto as of `read`.
-
-    Names are as in own_npz for a file of this project, else `conv1/weights`; see bvlc_alexnet.parse.
+def _read_file(path):
+    """(kind, (Spec, mean, arrays under slim's names), proto) of a file that is no checkpoint.
 
     Raises: ValueError for a file of no known format, and anything for a damaged one.
     """
     with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size
         if size > network.MAX_BYTES:
-            raise ValueError(f'it has {size:,} bytes; more than {network.MAX_BYTES:,} are not read (AlexNet has 250 '
-                             'million).')
-        start = file.read(8)
-        file.seek(0)
+            raise ValueError(f'it has {size:,} bytes; more than {network.MAX_BYTES:,} are not read.')
+        start = file.peek(8)
         if start.startswith((b'PK\x03\x04', b'PK\x05\x06')):
             arrays = numpy_files.read_npz(file)
-            return (OWN, arrays, None) if 'format' in arrays else ('.npz', numpy_files.named(arrays), None)
+            if 'format' in arrays:
+                return "this project's .npz", own_npz.parse(arrays), None
+            return '.npz', caffe.parse(numpy_files.named(arrays), 'hwio'), None
         for magic, kind in _OTHERS.items():
             if start.startswith(magic):
                 raise ValueError(f'it is {kind}; give ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.')
         data = file.read()
     if start.startswith(b'\x93NUMPY'):
-        return '.npy', numpy_files.read_npy(data), None
-    if not caffemodel.is_onnx(data):
-        return '.caffemodel', caffemodel.read(data), None
+        return '.npy', caffe.parse(numpy_files.read_npy(data), 'hwio'), None
+    if not caffe.is_onnx(data):
+        return '.caffemodel', caffe.parse(caffe.read(data), 'caffe'), None
     try:
         import onnx
     except ImportError as error:
-        raise ValueError('it is an ONNX file, and the package onnx is not installed; pip install onnx, and import '
-                         'again.') from error
+        raise ValueError('it is ONNX and needs the package onnx; pip install onnx, and import again.') from error
     from alexnet_tf.weights import onnx_graph
     proto = onnx.load_model_from_string(data)
-    return 'ONNX', onnx_graph.read(proto.graph), proto
+    return 'ONNX', caffe.parse(onnx_graph.read(proto.graph), 'caffe'), proto
 
 
 def read_class_names(path):
-    """The names in a file, one a line. Raises: ValueError for an unreadable file or an empty line."""
-    try:
-        names = tuple(line.strip() for line in read_text(path).splitlines())
-    except FileNotFoundError as error:
-        raise ValueError(f'--class_names={path}: there is no such file.') from error
-    if not names or not all(names):
-        raise ValueError(f'--class_names={path}: line {(*names, "").index("") + 1} is empty; give one name a line.')
+    """The names in a file, one a line. Raises: ValueError for an empty line or another kind of file, OSError."""
+    names = tuple(line.strip() for line in read_text(path).splitlines()) or ('',)
+    if '' in names:
+        raise ValueError(f'--class_names={path}: line {names.index("") + 1} is empty; give one name a line.')
     return names

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.model import building, loading, specs
-from alexnet_tf.weights import bvlc_alexnet, checkpoint_files, network, own_npz, reading
+from alexnet_tf.weights import caffe, checkpoint_files, network, own_npz, reading
 from nets import slim_checkpoints
 from tests.helpers.processes import NARROW as NARROW_COMMAND
 from tests.helpers.processes import run_pythons
@@ -64,7 +64,7 @@ def test_the_command(tmp_path):
     assert f'python eval_image_classifier.py --checkpoint_path={tmp_path / "run"}' in done.stdout
     assert_checkpoint(tmp_path / 'run')
     spec = specs.read_spec(str(tmp_path / 'run'))
-    assert spec == specs.Spec('alexnet', 227, NAMES, bvlc_alexnet.MEAN_RGB, None, variant='caffe')
+    assert spec == specs.Spec('alexnet', 227, NAMES, caffe.MEAN_RGB, None, variant='caffe')
     np.testing.assert_allclose(spec.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
         checkpoint_files.check_output(str(tmp_path / 'run'))
@@ -83,7 +83,7 @@ def test_the_same_weights_from_every_file(form, tmp_path):
     assert_slims(loaded.model)
 
 
-def test_the_graph_of_the_model_zoo(tmp_path):
+def test_the_graph_of_the_model_zoo():
     """The onnx package has the zoo's own graph, its weights replaced by constants; here they are numbers again."""
     onnx = pytest.importorskip('onnx')
     path = pathlib.Path(onnx.__file__).parent / 'backend/test/data/light/light_bvlc_alexnet.onnx'
@@ -96,9 +96,9 @@ def test_the_graph_of_the_model_zoo(tmp_path):
     for layer, pair in TINY.items():
         model.graph.initializer.extend(onnx.numpy_helper.from_array(array + index, f'{layer}_{part}_0')
                                        for index, (part, array) in enumerate(zip('wb', pair)))
-    (tmp_path / 'file').write_bytes(model.SerializeToString())
-    kind, arrays, _ = reading.read_arrays(str(tmp_path / 'file'))
-    assert kind == 'ONNX' and list(arrays) == list(flat(TINY))
+    from alexnet_tf.weights import onnx_graph
+    arrays = onnx_graph.read(model.graph)
+    assert list(arrays) == list(flat(TINY))
     assert all((array == (1 if 'weights' in name else 2)).all() for name, array in arrays.items())
 
 
@@ -120,34 +120,34 @@ def source(request, tmp_path):
 
 def test_logits_are_compared_with_onnxruntimes(source, capsys):
     pytest.importorskip('onnxruntime')
-    from alexnet_tf.weights import comparing
+    from alexnet_tf.weights import onnx_graph
     loaded, kind, proto = source
     assert kind == 'ONNX'
     assert_slims(loaded.model)
-    comparing.check(loaded.model, proto)
+    onnx_graph.compare(loaded.model, proto)
     assert float(capsys.readouterr().out.split(' by ')[1].split()[0]) < 1e-5
     kernel = loaded.model.get_layer('conv1').kernel
     kernel.assign(kernel[:, :, ::-1])  # R and B changed
     with pytest.raises(ValueError, match='differs from its source by .* Nothing was written'):
-        comparing.check(loaded.model, proto)
+        onnx_graph.compare(loaded.model, proto)
 
 
 def test_logits_that_cannot_be_compared(source, capsys, monkeypatch):
     pytest.importorskip('onnxruntime')
-    from alexnet_tf.weights import comparing
+    from alexnet_tf.weights import onnx_graph
     loaded, _, proto = source
     other = onnx_model(WEIGHTS | {'fc7': (np.ones((5, 9), np.float32), np.ones(5, np.float32))})
-    comparing.check(loaded.model, other)
+    onnx_graph.compare(loaded.model, other)
     assert 'not compared with those of the source: onnxruntime cannot run the file' in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    comparing.check(loaded.model, proto)
+    onnx_graph.compare(loaded.model, proto)
     assert 'not compared with those of the source: onnxruntime is not installed; pip' in capsys.readouterr().out
 
 
 def test_without_the_onnx_package_it_is_asked_for(tmp_path, monkeypatch):
     content = onnx_model(TINY).SerializeToString()
     monkeypatch.setitem(sys.modules, 'onnx', None)
-    refused(tmp_path, content, 'it is an ONNX file, and the package onnx is not installed; pip install onnx')
+    refused(tmp_path, content, 'it is ONNX and needs the package onnx; pip install onnx, and import again')
 
 
 # --- our own file, and checkpoints -----------------------------------------------------------------
