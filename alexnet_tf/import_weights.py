@@ -32,18 +32,18 @@ def main():
     from alexnet_tf.weights import checkpoint_files, reading  # TensorFlow
     checkpoint_files.check_output(FLAGS.output_dir)
     names = reading.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
-    source = reading.read(FLAGS.source, class_names=names, variant=FLAGS.variant)
-    spec = source.loaded.spec
+    loaded, kind, proto = reading.read(FLAGS.source, class_names=names, variant=FLAGS.variant)
+    spec = loaded.spec
     if FLAGS['variant'].present and spec.variant != FLAGS.variant:
         raise ValueError(f'--variant={FLAGS.variant}, but {FLAGS.source} says itself that it is of {spec.model_name}, '
                          f'variant {spec.variant}; leave the flag out.')
-    if source.proto is not None:
-        from alexnet_tf.weights import comparing  # onnx
-        comparing.check(source.loaded.model, source.proto)
-    path = checkpoint_files.write(source.loaded, FLAGS.output_dir)
+    if proto is not None:
+        from alexnet_tf.weights import onnx_graph  # onnx
+        onnx_graph.compare(loaded.model, proto)
+    path = checkpoint_files.write(loaded, FLAGS.output_dir)
     mean = 'a mean image' if isinstance(spec.mean, str) else f'mean RGB {tuple(round(value, 2) for value in spec.mean)}'
     variant = f' ({spec.variant})' if spec.model_name == 'alexnet' else ''
-    print(f'Made {path} of {FLAGS.source} ({source.kind}): {spec.model_name}{variant}, {spec.num_classes} classes, '
+    print(f'Made {path} of {FLAGS.source} ({kind}): {spec.model_name}{variant}, {spec.num_classes} classes, '
           f'{spec.image_size} pixels, {mean}.\n'
           f'python eval_image_classifier.py --checkpoint_path={FLAGS.output_dir} --dataset_dir=FOLDER_OF_TFRECORDS')
 

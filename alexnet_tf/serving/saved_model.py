@@ -23,8 +23,7 @@ class Served(tf.Module):
     def __init__(self, loaded):
         super().__init__()
         self._model, self._size = loaded.model, loaded.spec.image_size
-        self._mean = tf.constant(loaded.mean)
-        self._class_names = tf.constant(loaded.spec.class_names)
+        self._mean, self._class_names = tf.constant(loaded.mean), tf.constant(loaded.spec.class_names)
 
     def signatures(self):
         """{name of a signature: tf.function}."""
@@ -34,15 +33,13 @@ class Served(tf.Module):
                 'serve_bytes': tf.function(self._serve_bytes, input_signature=[image_bytes])}
 
     def _serve(self, images):
-        logits = self._model(preprocessing.subtract_mean(images, self._mean), training=False)
-        logits = tf.cast(logits, tf.float32)
+        logits = tf.cast(self._model(preprocessing.subtract_mean(images, self._mean), training=False), tf.float32)
         classes = tf.argmax(logits, 1)
         return {'logits': logits, 'probabilities': tf.nn.softmax(logits), 'classes': classes,
                 'class_names': tf.gather(self._class_names, classes)}
 
     def _serve_bytes(self, image_bytes):
         side = preprocessing.square_side(self._size)
-        squares = tf.map_fn(
-            lambda encoded: preprocessing.evaluation_image(encoded, size=self._size), image_bytes,
-            fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8))
+        squares = tf.map_fn(lambda encoded: preprocessing.evaluation_image(encoded, size=self._size), image_bytes,
+                            fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8))
         return self._serve(preprocessing.central_crop(squares, self._size))

@@ -7,7 +7,7 @@ import numpy as np
 from alexnet_tf.files import writing
 from alexnet_tf.model import loading, specs
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.weights import checks, network, own_npz
+from alexnet_tf.weights import network
 from nets import slim_checkpoints
 
 
@@ -23,7 +23,7 @@ def read(path, class_names, variant):
     loaded = loading.load(checkpoint, model_name=_network(checkpoint, variant), class_names=class_names,
                           variant=variant)
     for name, variable in slim_checkpoints.named_variables(loaded.model).items():
-        checks.check_finite(name, np.asarray(variable))
+        network.check_finite(name, np.asarray(variable))
     return loaded
 
 
@@ -52,13 +52,11 @@ def check_output(folder):
 
 
 def write(loaded, folder):
-    """Writes a Loaded as folder/model.ckpt-0 and model.json, and its mean image where it has one.
+    """Writes a Loaded as folder/model.ckpt-0 and model.json, and its mean image as mean_image.npy.
 
-    Returns: the checkpoint's path. Raises: ValueError when it cannot be written.
+    Returns: the checkpoint's path. Raises: ValueError, OSError when it cannot be written.
     """
     path = checkpoints.save(folder, 0, slim_checkpoints.named_variables(loaded.model))
-    spec = loaded.spec
-    if isinstance(spec.mean, str):
-        spec = dataclasses.replace(spec, mean=own_npz.MEAN_IMAGE_FILE)
-    specs.write_spec(spec, folder, loaded.mean)
+    mean = 'mean_image.npy' if isinstance(loaded.spec.mean, str) else loaded.spec.mean  # a stranger may have named it
+    specs.write_spec(dataclasses.replace(loaded.spec, mean=mean), folder, loaded.mean)
     return path

@@ -1,23 +1,12 @@
 """A file of trained weights, whatever its format."""
-import contextlib
 import dataclasses
 import os
-from typing import Any
 
 from alexnet_tf.files.reading import read_text
 from alexnet_tf.model import loading
-from alexnet_tf.weights import bvlc_alexnet, caffemodel, checkpoint_files, checks, network, numpy_files, own_npz
+from alexnet_tf.weights import caffe, checkpoint_files, network, numpy_files, own_npz
 
-OWN = "this project's .npz"
 _OTHERS = {b'\x89HDF': 'an HDF5 file', b'\x80': 'a pickle or a PyTorch file'}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A model with a file's weights. kind: the format, in words. proto: the ModelProto of an ONNX file."""
-    kind: str
-    loaded: loading.Loaded
-    proto: Any = None
 
 
 def read(path, *, class_names=None, variant='paper'):
@@ -28,80 +17,64 @@ def read(path, *, class_names=None, variant='paper'):
         checkpoint without model.json one less will do: its first class is then slim's background.
       variant: of alexnet in a checkpoint without model.json.
 
-    Returns: a Source. Raises: ValueError for a file that is of no known format, damaged, or of another network.
+    Returns: (loading.Loaded, the format in words, the ModelProto of an ONNX file or None).
+
+    Raises: ValueError for a file that is of no known format, damaged, or of another network.
     """
-    with _errors_name(path):
+    try:
         if not os.path.isfile(path) or path.endswith('.index'):
             kind, proto, loaded = 'checkpoint', None, checkpoint_files.read(path, class_names, variant)
         else:
-            kind, tensors, proto = read_arrays(path)
-            spec, mean, tensors = (own_npz.parse(tensors) if kind == OWN else
-                                   bvlc_alexnet.parse(tensors, 'hwio' if kind in ('.npy', '.npz') else 'caffe'))
+            kind, (spec, mean, tensors), proto = _read_file(path)
             loaded = loading.Loaded(network.model_of(spec, tensors), spec, mean, path, 0)
-        spec = loaded.spec
-        if class_names and tuple(class_names) != spec.class_names[1:]:  # else background was added
-            if len(class_names) != spec.num_classes:
-                raise ValueError(f'--class_names has {len(class_names)} names, but the network has {spec.num_classes} '
-                                 "classes; give one name a line, in the network's order.")
-            spec = dataclasses.replace(spec, class_names=tuple(class_names))
-        return Source(kind, dataclasses.replace(loaded, spec=spec), proto)
+    except Exception as error:  # a damaged file can raise nearly anything in zipfile, zlib and pickle
+        text = (str(error) if isinstance(error, ValueError) else
+                f'it is damaged or cut off ({type(error).__name__}: {error}).')
+        raise ValueError(text if path in text else f'{path}: {text}') from error
+    spec = loaded.spec
+    if class_names and tuple(class_names) != spec.class_names[1:]:  # else background was added
+        if len(class_names) != spec.num_classes:
+            raise ValueError(f'--class_names has {len(class_names)} names, but the network of {path} has '
+                             f"{spec.num_classes} classes; give one name a line, in the network's order.")
+        spec = dataclasses.replace(spec, class_names=tuple(class_names))
+    return dataclasses.replace(loaded, spec=spec), kind, proto
 
 
-def read_arrays(path):
-    """(kind, {name: array}, proto) of a file that is no checkpoint; kind and proto as in Source.
+def _read_file(path):
+    """(kind, (Spec, mean, arrays under slim's names), proto) of a file that is no checkpoint.
 
-    Names are as in own_npz for a file of this project, else `conv1/weights`; see bvlc_alexnet.parse.
-
-    Raises: ValueError for a file that is of no known format or damaged.
+    Raises: ValueError for a file of no known format, and anything for a damaged one.
     """
-    with open(path, 'rb') as file, _errors_name(path):
+    with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size
-        if size > checks.MAX_BYTES:
-            raise ValueError(f'it has {size:,} bytes; more than {checks.MAX_BYTES:,} are not read (AlexNet has 250 '
-                             'million).')
-        start = file.read(8)
-        file.seek(0)
+        if size > network.MAX_BYTES:
+            raise ValueError(f'it has {size:,} bytes; more than {network.MAX_BYTES:,} are not read.')
+        start = file.peek(8)
         if start.startswith((b'PK\x03\x04', b'PK\x05\x06')):
             arrays = numpy_files.read_npz(file)
-            return (OWN, arrays, None) if 'format' in arrays else ('.npz', numpy_files.named(arrays), None)
+            if 'format' in arrays:
+                return "this project's .npz", own_npz.parse(arrays), None
+            return '.npz', caffe.parse(numpy_files.named(arrays), 'hwio'), None
         for magic, kind in _OTHERS.items():
             if start.startswith(magic):
                 raise ValueError(f'it is {kind}; give ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.')
         data = file.read()
-        if start.startswith(b'\x93NUMPY'):
-            return '.npy', numpy_files.read_npy(data), None
-        return _from_onnx(data) if caffemodel.is_onnx(data) else ('.caffemodel', caffemodel.read(data), None)
-
-
-def _from_onnx(data):
+    if start.startswith(b'\x93NUMPY'):
+        return '.npy', caffe.parse(numpy_files.read_npy(data), 'hwio'), None
+    if not caffe.is_onnx(data):
+        return '.caffemodel', caffe.parse(caffe.read(data), 'caffe'), None
     try:
         import onnx
     except ImportError as error:
-        raise ValueError('it is an ONNX file, and the package onnx is not installed; pip install onnx, and import '
-                         'again.') from error
+        raise ValueError('it is ONNX and needs the package onnx; pip install onnx, and import again.') from error
     from alexnet_tf.weights import onnx_graph
     proto = onnx.load_model_from_string(data)
-    return 'ONNX', onnx_graph.read(proto.graph), proto
-
-
-@contextlib.contextmanager
-def _errors_name(path):
-    """Makes every error a ValueError that holds the file's name."""
-    try:
-        yield
-    except Exception as error:  # a damaged file can raise nearly anything in zipfile, zlib and pickle
-        text = str(error)
-        if not isinstance(error, ValueError):
-            text = f'it is damaged or cut off ({type(error).__name__}: {error}).'
-        raise ValueError(text if path in text else f'{path}: {text}') from error
+    return 'ONNX', caffe.parse(onnx_graph.read(proto.graph), 'caffe'), proto
 
 
 def read_class_names(path):
-    """The names in a file, one a line. Raises: ValueError for an unreadable file or an empty line."""
-    try:
-        names = tuple(line.strip() for line in read_text(path).splitlines())
-    except FileNotFoundError as error:
-        raise ValueError(f'--class_names={path}: there is no such file.') from error
-    if not names or not all(names):
-        raise ValueError(f'--class_names={path}: line {(*names, "").index("") + 1} is empty; give one name a line.')
+    """The names in a file, one a line. Raises: ValueError for an empty line or another kind of file, OSError."""
+    names = tuple(line.strip() for line in read_text(path).splitlines()) or ('',)
+    if '' in names:
+        raise ValueError(f'--class_names={path}: line {names.index("") + 1} is empty; give one name a line.')
     return names

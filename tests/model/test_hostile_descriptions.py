@@ -29,7 +29,7 @@ def test_a_model_json_of_wrong_types_is_a_sentence(field, values, tmp_path):
         (tmp_path / 'model.json').write_text(content)
         with pytest.raises(ValueError, match=f'{field} is|unknown network|variant is|has no variants'):
             building.build(specs.read_spec(str(tmp_path)))
-        with pytest.raises(ValueError, match='not the description of a network|unknown network|variant|its mean has'):
+        with pytest.raises(ValueError, match='not the description of a network|unknown network|variant|its mean is'):
             spec, _, _ = own_npz.parse({'format': np.array('alexnet_tf 1'), 'model_json': np.array(content)})
             building.build(spec)
 

