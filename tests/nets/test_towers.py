@@ -77,7 +77,7 @@ for name, devices in (('one', None), ('two', DEVICES)):
     trained = state(devices)  # the same seed starts the same network
     if name == 'one':
         start = {key: np.array(value) for key, value in trained.weights.items()}
-    step = make_train_step(trained, tf.distribute.get_strategy(), batch_size=4, mean=mean, seed=3)
+    step = make_train_step(trained, batch_size=4, mean=mean, seed=3)
     trained.follow(schedules.Settings(0.00001))
     losses.append([float(step(images, labels, tf.constant(number, tf.int64))) for number in range(5)])
     slim_checkpoints.save(trained.tensors(), folder + '/' + name)
