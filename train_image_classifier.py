@@ -72,18 +72,18 @@ def train(notice):
                 plateau=Plateau(FLAGS.plateau_patience) if FLAGS.learning_rate_decay_type == 'plateau' else None,
                 warm_start=WarmStart(FLAGS.checkpoint_path, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars,
                                      spec) if FLAGS.checkpoint_path else None)
-        begun = int(state.step.numpy())
-        mean = description.write(FLAGS.train_dir, spec, settings, data_folder=dataset.folder, resumed=begun > 0)
+        first_step = int(state.step.numpy())
+        mean = description.write(FLAGS.train_dir, spec, settings, data_folder=dataset.folder, resumed=first_step > 0)
         length = make_pace(len(dataset))
         print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
-              f'{spec.num_classes} classes from {dataset.folder}: steps {begun} to {length.max_steps}, '
+              f'{spec.num_classes} classes from {dataset.folder}: steps {first_step} to {length.max_steps}, '
               f'{length.steps_per_epoch:.1f} steps an epoch.')
         result = run.train(
             state, dataset, validation, train_dir=FLAGS.train_dir, pace=length, rates=rates, seed=FLAGS.seed, mean=mean,
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
             resize_side_max=FLAGS.resize_side_max, num_threads=FLAGS.num_preprocessing_threads, notice=notice)
-        print_summary(begun, length.max_steps, result, float(state.best_accuracy.numpy()))
+        print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 
 
 def check_flags():
@@ -99,7 +99,7 @@ def check_flags():
 
 
 def agreed_settings(policy, dataset):
-    """{name: value} of this run, compared with those that the run in train_dir was begun with."""
+    """{name: value} of this run, compared with those that the run in train_dir was started with."""
     from alexnet_tf.run_folder import checkpoints
     settings = {name: FLAGS[name].value for name in RESUME if name != resuming.DATASET}
     settings |= {'precision': policy.replace('mixed_', ''), resuming.DATASET: resuming.describe(dataset)}
@@ -131,12 +131,12 @@ def make_pace(num_examples):
         max_rollbacks=FLAGS.max_rollbacks)
 
 
-def print_summary(begun, max_steps, result, best_accuracy):
+def print_summary(first_step, max_steps, result, best_accuracy):
     if max_steps == 0:
         print('No step was asked for, so none was trained and nothing saved.')
         return
-    if begun >= max_steps:
-        print(f'{FLAGS.train_dir} is trained to step {begun} already; for more give a larger --num_epochs '
+    if first_step >= max_steps:
+        print(f'{FLAGS.train_dir} is trained to step {first_step} already; for more give a larger --num_epochs '
               'or --max_number_of_steps, for a new run another --train_dir.')
     elif result:
         print(f'Finished at step {max_steps}: top-1 {result.accuracy:.2%}, top-5 {result.recall_5:.2%} of '

@@ -16,7 +16,7 @@ SIZE = 224
 
 
 def train_variant(variant, seed, dataset, validation, *, folder, epochs, batch_size, learning_rate, dtype):
-    """Trains a variants.Variant in a folder, where it goes on if it was begun before.
+    """Trains a variants.Variant in a folder, where it goes on if it was started before.
 
     Args:
       dataset, validation: Datasets. epochs: of training; the rate is divided by 10 after 70 % and 90 % of them.

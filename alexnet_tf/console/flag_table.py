@@ -29,7 +29,7 @@ class Flag:
     works_with: ((other flag, values), …): this flag takes effect only while the other one has one of these values; SET:
       any but None, False, 0 and ''; UNSET: one of these. Giving it otherwise is an error.
     needed_with: (other flag, value) with which this flag must have a value.
-    resume: what a run that goes on does about another value than the one it was begun with: REFUSE it, NAME it, KEEP
+    resume: what a run that goes on does about another value than the one it was started with: REFUSE it, NAME it, KEEP
       the old one, or IGNORE the difference.
     may_be_empty: whether the empty text means something; for other flags it is an error, since `--dataset_dir=$UNSET`
       would train on the sample.

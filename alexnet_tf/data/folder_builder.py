@@ -72,7 +72,7 @@ def _finished(output_dir, plan):
     info = read_info(output_dir)
     known = info.get('plan', {}) if info else reading.read_json(plan_path)
     if known not in (None, plan):
-        raise ValueError(f'{output_dir} was begun from other images or with other flags; choose another '
+        raise ValueError(f'{output_dir} was started from other images or with other flags; choose another '
                          '--output_dir or delete it.')
     if not info:
         writing.write_json(plan_path, plan)

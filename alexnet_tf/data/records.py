@@ -54,8 +54,11 @@ def index_files(paths, *, tolerant=False):
     Raises: StorageError for a file that is missing or cannot be read. Unless tolerant, ValueError with file and record
       for a file that is empty, cut off, compressed or of another kind.
     """
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:  # hides the latency of cold disks
+    pool = concurrent.futures.ThreadPoolExecutor(16)  # hides the latency of cold disks
+    try:
         places, faults = zip(*pool.map(lambda path: _scan(path, tolerant), paths))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a signal does not wait for storage that stalls
     starts = np.cumsum([0, *map(len, places)])
     offset, length = np.concatenate(places).T
     return Index(tuple(paths), starts, offset, length, {

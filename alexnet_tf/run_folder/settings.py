@@ -1,4 +1,4 @@
-"""flags.json: the settings with which a run was begun, beside its checkpoints."""
+"""flags.json: the settings with which a run was started, beside its checkpoints."""
 import os
 
 from alexnet_tf.files import reading, writing

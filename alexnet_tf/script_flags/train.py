@@ -152,7 +152,7 @@ LENGTH = (
     Flag('max_rollbacks', int, 1, 'How often a loss that is not finite sends the run back to its last checkpoint. Then '
          'it ends.', 0),
     Flag('allow_changes', list, [], 'Names of settings that may differ from those that the run in --train_dir was '
-         'begun with.', resume=IGNORE),
+         'started with.', resume=IGNORE),
 )
 
 DEVICES = (
@@ -160,7 +160,7 @@ DEVICES = (
     Flag('model_parallel', int, 1, "2: the paper's two towers, each on a device of its own.", 1, 2),
     Flag('clone_on_cpu', bool, False, 'Make the clones, or the two devices, on logical CPU devices.', slim='kept'),
     Flag('intra_op_threads', int, None, 'Threads that share one operation; the last bits of the weights depend on '
-         'their number. Default: as the run in --train_dir was begun, else one a core.', 1, resuming.MAX_THREADS,
+         'their number. Default: as the run in --train_dir was started, else one a core.', 1, resuming.MAX_THREADS,
          resume=REFUSE),
 )
 

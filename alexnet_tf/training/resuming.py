@@ -1,4 +1,4 @@
-"""A resumed run goes on with what it was begun with: what `flags.json` of a training folder is compared with."""
+"""A resumed run goes on with the settings that it was started with, which flags.json holds."""
 import os
 
 from alexnet_tf.data import records
@@ -32,7 +32,7 @@ def choose_threads(train_dir, given):
     if type(before) is not int or not 1 <= before <= MAX_THREADS:
         raise ValueError(f'{settings.path(train_dir)} has intra_op_threads {before!r}; it must be a whole number from '
                          f'1 to {MAX_THREADS}. Say it with --intra_op_threads.')
-    return before, 'as the run was begun'
+    return before, 'as the run was started'
 
 
 def check_allowed(allowed, rules):
@@ -44,7 +44,7 @@ def check_allowed(allowed, rules):
 
 
 def check(train_dir, now, rules, allowed=(), log=print):
-    """Compares a run with what the one in train_dir was begun with, and says what else has changed.
+    """Compares a run with what the one in train_dir was started with, and says what else has changed.
 
     Args:
       now: {name: value}.
@@ -61,22 +61,22 @@ def check(train_dir, now, rules, allowed=(), log=print):
         return 'a training set of ' if name == DATASET else f'--{name}='
     before = settings.read(train_dir)
     if before is None:
-        log(f'There is no {settings.path(train_dir)}: whether the run was begun with the same flags cannot be known.')
+        log(f'There is no {settings.path(train_dir)}: whether the run was started with the same flags cannot be known.')
         return now
-    begun = {name: before[name] for name, rule in rules.items() if rule == 'keep' and name in before}
+    kept = {name: before[name] for name, rule in rules.items() if rule == 'keep' and name in before}
     for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others
-        if name in begun and now[name] not in (None, begun[name]):
-            was = 'its default' if begun[name] is None else begun[name]
-            log(f'--{name}={now[name]} has no effect now: the run was begun with {was}.')
+        if name in kept and now[name] not in (None, kept[name]):
+            was = 'its default' if kept[name] is None else kept[name]
+            log(f'--{name}={now[name]} has no effect now: the run was started with {was}.')
     changed = [name for name, rule in rules.items() if rule in ('refuse', 'name') and name in before
                and before[name] != now[name]]
     other = [name for name in changed if rules[name] == 'refuse' and name not in allowed]
     if other:
         differences = ', '.join(f'{said(name)}{before[name]}, not {now[name]}' for name in other)
-        raise ValueError(f'--train_dir={train_dir} was begun with {differences}; resume with that, allow the change '
-                         f'with --allow_changes={",".join([*allowed, *other])}, or begin another --train_dir with '
+        raise ValueError(f'--train_dir={train_dir} was started with {differences}; resume with that, allow the change '
+                         f'with --allow_changes={",".join([*allowed, *other])}, or start another --train_dir with '
                          '--checkpoint_path.')
     if changed:
         changes = ', '.join(f'{said(name)}{now[name]} (was {before[name]})' for name in changed)
         log(f'Other than before: {changes}.')
-    return now | begun
+    return now | kept

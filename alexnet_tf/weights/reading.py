@@ -73,7 +73,9 @@ def _read_file(path):
 
 
 def read_class_names(path):
-    """The names in a file, one a line. Raises: ValueError for an empty line or another kind of file, OSError."""
+    """The names in a file, one a line. Raises: ValueError for an empty line or another kind of file."""
+    if not os.path.exists(path):
+        raise ValueError(f'--class_names={path}: there is no such file; give one with one name a line.')
     names = tuple(line.strip() for line in read_text(path).splitlines()) or ('',)
     if '' in names:
         raise ValueError(f'--class_names={path}: line {names.index("") + 1} is empty; give one name a line.')

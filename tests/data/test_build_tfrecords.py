@@ -211,7 +211,7 @@ def test_other_flags_or_images_are_refused(built, images, tmp_path, change):
     if 'synset_names' in arguments:
         arguments['synset_names'] = str(tmp_path / 'names.txt')
     before = contents(built)
-    with pytest.raises(ValueError, match='begun from other images or with other flags; choose another --output_dir'):
+    with pytest.raises(ValueError, match='started from other images or with other flags; choose another --output_dir'):
         build(source, built, **arguments)
     assert contents(built) == before
 

@@ -73,5 +73,5 @@ def test_both_networks_with_other_threads_and_resumed_on_fewer_cores(tmp_path, n
     train('again', STEPS, '--intra_op_threads=2', FIVE_DECODE, TF_NUM_INTEROP_THREADS='1')
     check_same(tmp_path / 'whole', tmp_path / 'again')
     train('resumed', STEPS // 2, '--intra_op_threads=2', cores=1)
-    assert '2 (as the run was begun)' in train('resumed', STEPS, cores=1)
+    assert '2 (as the run was started)' in train('resumed', STEPS, cores=1)
     check_same(tmp_path / 'whole', tmp_path / 'resumed')

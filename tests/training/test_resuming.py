@@ -36,7 +36,7 @@ def test_flags_that_may_change_are_named_and_a_missing_description_too(tmp_path)
     now = dict.fromkeys(RULES, 1) | {'learning_rate': 0.5, 'train_dir': 'b'}
     kept, lines = check(tmp_path, now)
     assert kept == now and len(lines) == 1
-    assert 'flags.json: whether the run was begun with the same flags cannot be known' in lines[0]
+    assert 'flags.json: whether the run was started with the same flags cannot be known' in lines[0]
     settings.write(str(tmp_path), now)
     assert check(tmp_path, now) == (now, [])
     settings.write(str(tmp_path), now | {'learning_rate': 0.01, 'momentum': 0.9, 'train_dir': 'a'})
@@ -53,7 +53,7 @@ def test_what_says_how_a_run_begins_stays_as_it_was(tmp_path):
     begun = now | {'hidden_bias': 0.1, 'checkpoint_path': 'other/run'}
     settings.write(str(tmp_path), begun)
     assert check(tmp_path, now | {'hidden_bias': 1.0, 'checkpoint_path': None}) == (
-        begun, ['--hidden_bias=1.0 has no effect now: the run was begun with 0.1.'])
+        begun, ['--hidden_bias=1.0 has no effect now: the run was started with 0.1.'])
 
 
 def test_only_what_is_refused_can_be_allowed():
@@ -67,7 +67,7 @@ def test_the_number_of_threads_is_that_of_the_run(tmp_path):
     assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one a core')
     now = dict.fromkeys(RULES) | {'intra_op_threads': cores + 1}
     settings.write(str(tmp_path), now)
-    assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was begun')
+    assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was started')
     assert resuming.choose_threads(str(tmp_path), 7) == (7, '--intra_op_threads')
     with pytest.raises(ValueError, match=rf'intra_op_threads={cores + 1}, not 7.*--allow_changes=intra_op_threads'):
         check(tmp_path, now | {'intra_op_threads': 7})

@@ -216,7 +216,7 @@ def test_our_own_file_damaged(changes, pattern, tmp_path):
 
 @pytest.mark.parametrize('content, sentence', [
     (b'a\n\nb\n', 'line 2 is empty'), (b'', 'line 1 is empty'), (b'caf\xe9\n', 'it is not UTF-8'),
-    (None, 'No such file')])
+    (None, 'there is no such file')])
 def test_class_names_that_cannot_be_read(content, sentence, tmp_path):
     if content is not None:
         (tmp_path / 'names.txt').write_bytes(content)
