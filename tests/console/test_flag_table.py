@@ -74,7 +74,7 @@ def test_values_that_no_flag_can_have(arguments, sentence, parse):
     (['--kind=steps'], '--kind=steps needs --steps: Some steps.'),
     (['--steps=a'], '--steps has no effect with --kind=plain; leave it out, or choose --kind=steps|other.'),
     (['--beside=1'], '--beside has no effect without --yes; give both, or neither.'),
-    (['--beside=1', '--yes', '--name=a'], '--beside has no effect with --name=a; give one of the two.')])
+    (['--beside=1', '--yes', '--name=a'], '--beside has no effect with --name=a; leave it out.')])
 def test_flags_without_effect(arguments, sentence, parse):
     parse(*arguments)
     with pytest.raises(ValueError) as refused:

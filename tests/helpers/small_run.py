@@ -19,6 +19,7 @@ import resource
 import signal
 import time
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -117,7 +118,7 @@ def first(dataset, count):
     """A Dataset of the first records of one."""
     index = dataset.index
     return dataclasses.replace(dataset, index=dataclasses.replace(
-        index, file=index.file[:count], offset=index.offset[:count], length=index.length[:count]))
+        index, starts=np.minimum(index.starts, count), offset=index.offset[:count], length=index.length[:count]))
 
 
 def pieces(state, decode_threads=1):

@@ -126,9 +126,3 @@ def test_ten_views_average_probabilities_with_a_mean_image():
     np.testing.assert_allclose(centre, logits[4], rtol=1e-4, atol=1e-3)
     softmax_of_mean_logits = np.exp(logits.mean(0)) / np.exp(logits.mean(0)).sum(1, keepdims=True)
     assert np.abs(softmax_of_mean_logits - shares).max() > 1e-3  # another rule, which this tells apart
-
-
-def test_other_numbers_of_views_are_refused():
-    with pytest.raises(ValueError, match='views is 5; it must be 1'):
-        evaluation.make_eval_step([(pooled_model(), MEAN, 224)], num_views=5)(
-            np.zeros([1, 256, 256, 3], np.uint8), np.zeros(1, np.int64))

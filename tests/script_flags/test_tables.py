@@ -134,7 +134,7 @@ CONTRADICTIONS = {
     '--plateau_patience has no effect with --learning_rate_decay_type=fixed; leave it out, or choose --learning_rate_de'
     'cay_type=plateau.': ['--plateau_patience=3', '--learning_rate_decay_type=fixed'],
     '; leave it out, or choose --learning_rate_decay_type=exponential|polynomial.': ['--num_epochs_per_decay=2'],
-    '--num_epochs has no effect with --max_number_of_steps=5; give one of the two.': [
+    '--num_epochs has no effect with --max_number_of_steps=5; leave it out.': [
         '--num_epochs=2', '--max_number_of_steps=5'],
     '--ignore_missing_vars has no effect without --checkpoint_path; give both, or neither.': ['--ignore_missing_vars'],
     'has no mean image': ['--recipe=caffe', '--num_epochs=1'],

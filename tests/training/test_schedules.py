@@ -87,11 +87,6 @@ def test_slims_schedules_over_many_steps(kwargs):
     np.testing.assert_allclose(ours, slims, rtol=1e-5, atol=1e-7)
 
 
-def test_an_unknown_type_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'cosine'; known are plateau, fixed, exponential, polynomial, piecewise"):
-        rate(0, 'cosine')
-
-
 def test_plateau_divides_three_times_and_no_more():
     plateau = Plateau()  # the paper: three times
     divided_at = [number for number in range(1, 41) if plateau.update(0.5)]
