@@ -1,6 +1,7 @@
 """The plan of the house: what is a command, what is a part, and that imports run one way."""
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ('alexnet_tf', 'nets')
 FILES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
          for package in PACKAGES for path in sorted((ROOT / package).rglob('*.py'))}
+OTHERS = ('utils.py', 'sort_validation.py')  # one that there is not, one that a reader writes
+FOLDERS = ('', 'alexnet_tf', 'tests', 'tests/faults')  # from which pages name files
 SCRIPTS = ('train_image_classifier', 'eval_image_classifier')
 COMMANDS = [name for name in FILES if name.count('.') == 1 and name.startswith('alexnet_tf.')
             and FILES[name].name != '__init__.py']
@@ -87,3 +90,13 @@ def test_every_command_is_on_the_path_of_an_installed_package():
     lines = (ROOT / 'pyproject.toml').read_text(encoding='utf-8').splitlines()
     targets = {line.partition(' = ')[2].strip('"') for line in lines if line.endswith(':cli"')}
     assert targets == {f'{name}:cli' for name in (*COMMANDS, *SCRIPTS)}
+
+
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md', *(f'docs/{path.name}' for path in sorted(
+    (ROOT / 'docs').glob('*.md')))])
+def test_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text(encoding='utf-8')
+    for name in re.findall(r'`([\w/]+\.py)`', text):
+        assert name in OTHERS or any((ROOT / folder / name).exists() for folder in FOLDERS), name
+    for link in re.findall(r'\]\(([\w./-]+)[)#]', text):
+        assert (ROOT / page).parent.joinpath(link).exists(), link
