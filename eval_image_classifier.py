@@ -49,7 +49,6 @@ def check_flags(paths):
         if os.path.isdir(FLAGS.scores_file):
             raise ValueError(f'--scores_file={FLAGS.scores_file} is a folder; give the name of a file, as scores.npz.')
         writing.check_writable(os.path.dirname(FLAGS.scores_file) or '.', 'scores_file')
-        os.makedirs(os.path.dirname(FLAGS.scores_file) or '.', exist_ok=True)
 
 
 def follow(scorer, folder, reason):
@@ -103,6 +102,7 @@ def evaluate_once(scorer, paths, folder, reason):
     dataset.report_bad()
     write_results(networks, result, len(dataset.bad), eval_dir)
     if FLAGS.scores_file:
+        os.makedirs(os.path.dirname(FLAGS.scores_file) or '.', exist_ok=True)
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
 
 

@@ -41,13 +41,16 @@ def train(notice):
     from alexnet_tf.training import description, devices, optimizers, run
     from alexnet_tf.training.plateau import Plateau
     from alexnet_tf.training.start import WarmStart
+    from nets import alexnet
 
     FLAGS.intra_op_threads, reason = resuming.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.intra_op_threads)
-    print(f'Threads of an operation: {FLAGS.intra_op_threads} ({reason}).')
+    print(f'Threads per operation: {FLAGS.intra_op_threads} ({reason}).')
     strategy, towers = devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
+    preprocessing.check_resize_side_max(
+        FLAGS.resize_side_max, FLAGS.train_image_size or alexnet.IMAGE_SIZES[FLAGS.variant])
     dataset, validation = datasets.open_splits(
         FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name, FLAGS.validation_split_name,
         labels_offset=FLAGS.labels_offset, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
@@ -60,12 +63,11 @@ def train(notice):
             dataset, model_name=FLAGS.model_name, variant=FLAGS.variant, image_size=FLAGS.train_image_size,
             mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form),
             FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
-        preprocessing.check_resize_side_max(FLAGS.resize_side_max, spec.image_size)
         tf_keras.utils.set_random_seed(FLAGS.seed)  # of initial weights
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,
                                    hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
-            rates = make_rates(building.layers(model))
+            rates = make_rates(sorted(layer.name for layer in model.layers if layer.weights))
             state = run.begin(
                 model, train_dir=FLAGS.train_dir, trainable_scopes=FLAGS.trainable_scopes, own_rates=rates.own_rates,
                 optimizer=optimizers.make(FLAGS.optimizer, **{row.name: FLAGS[row.name].value for row in OPTIMIZER}),
@@ -77,7 +79,7 @@ def train(notice):
         length = make_pace(len(dataset))
         print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
               f'{spec.num_classes} classes from {dataset.folder}: steps {first_step} to {length.max_steps}, '
-              f'{length.steps_per_epoch:.1f} steps an epoch.')
+              f'{length.steps_per_epoch:.1f} steps per epoch.')
         result = run.train(
             state, dataset, validation, train_dir=FLAGS.train_dir, pace=length, rates=rates, seed=FLAGS.seed, mean=mean,
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
@@ -91,7 +93,12 @@ def check_flags():
     flag_table.check_effects(ROWS)
     resuming.check_allowed(FLAGS.allow_changes, RESUME)
     if FLAGS.batch_size % FLAGS.num_clones:
-        raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}.')
+        raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}; '
+                         'give a multiple of it.')
+    if (FLAGS.learning_rate_steps or FLAGS.bias_learning_rate_factor != 1) and FLAGS.optimizer not in (
+            'momentum', 'sgd'):
+        raise ValueError(f'--optimizer={FLAGS.optimizer} cannot give single variables a rate of their own '
+                         '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
     if FLAGS.learning_rate_decay_type == 'plateau' and not FLAGS.validation_split_name:
         raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
                          'or name one with --validation_split_name.')

@@ -23,7 +23,7 @@ ROWS = (
         lambda seeds: seeds and all(seed.isdecimal() and len(seed) < 11 and int(seed) < 2 ** 32 for seed in seeds),
         'must be numbers from 0 to 4294967295, as 0,1')),
     Flag('width', float, 1.0, "Share of the paper's kernels in every layer.", 0.01, 1),
-    Flag('batch_size', int, 128, 'Images a step.', 1),
+    Flag('batch_size', int, 128, 'Images per step.', 1),
     Flag('learning_rate', float, 0.01, 'Learning rate, divided by 10 after 70 % and 90 % of the epochs.', 0),
     Flag('precision', str, 'auto', 'Arithmetic; variables are always float32.',
          choices=('float32', 'bfloat16', 'auto')),

@@ -15,8 +15,8 @@ from alexnet_tf.console.flag_table import Flag
 
 FLAGS = flags.FLAGS
 ROWS = (
-    Flag('input_dir', str, None, 'Folder with train/<class>/* and val/<class>/*.', required=True),
-    Flag('output_dir', str, None, 'Folder for the records.', required=True),
+    Flag('input_dir', str, None, 'Required: folder with train/<class>/* and val/<class>/*.', required=True),
+    Flag('output_dir', str, None, 'Required: folder for the records.', required=True),
     Flag('seed', int, 0, 'Seed of the shuffle over all images of a split.', 0, 2 ** 32 - 1),
     Flag('train_shards', int, None, 'Number of training files. Default: 1,252 images each.', 1),
     Flag('validation_shards', int, None, 'Number of validation files. Default: 1,252 images each.', 1),
@@ -25,7 +25,7 @@ ROWS = (
     Flag('quality', int, 95, 'Quality of JPEGs that are written anew: of shrunk images, PNG, CMYK, grayscale.', 1, 100),
     Flag('skip_unreadable', bool, False, 'Leave unreadable images out instead of failing.'),
     Flag('synset_names', str, None, "File of lines 'class-folder readable name'."),
-    Flag('num_processes', int, None, 'Processes that write. Default: one a core.', 1),
+    Flag('num_processes', int, None, 'Processes that write. Default: one per core.', 1),
 )
 
 

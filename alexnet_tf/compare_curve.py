@@ -25,7 +25,7 @@ CHANCE = 0.1  # %, of 1000 classes
 ROWS = (
     Flag('train_dir', str, 'runs/alexnet', 'Folder of a training run; may be given without the name.'),
     Flag('num_examples', int, IMAGENET_IMAGES, 'Training images. Default: those of ILSVRC-2012.', 1),
-    Flag('batch_size', int, None, "Examples a step. Default: as the run's flags.json says.", 1),
+    Flag('batch_size', int, None, "Examples per step. Default: as the run's flags.json says.", 1),
     Flag('output', str, None, "File for the picture; '' for none. Default: curve.png in train_dir.", may_be_empty=True),
 )
 
@@ -44,7 +44,7 @@ CAFFENET_CUTS = tuple(thousands * EPOCHS_PER_1000 for thousands in (100, 200, 30
 # The original program of 2012, log of its network 145: epochs at which the rate was cut, the epoch at which it was
 # stopped, and 40.66 % top-1 error on the validation images by ten views.
 PROGRAM_CUTS, PROGRAM_END, PROGRAM_TEN_VIEWS = (25, 51, 79), 91, 59.34
-# What ten views are worth: 39.0 - 37.5, the paper's top-1 errors on ILSVRC-2010 by the centre alone and by ten views.
+# What ten views are worth: 39.0 - 37.5, the paper's top-1 errors on ILSVRC-2010 by the center alone and by ten views.
 TEN_VIEWS_GAIN = 1.5
 PROGRAM_CENTRE = PROGRAM_TEN_VIEWS - TEN_VIEWS_GAIN
 
@@ -95,7 +95,7 @@ def read_run(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None):
     """([(epoch, top-1 in %)] of the validations, [epoch] at which the learning rate was cut to half or less).
 
     Args:
-      num_examples: training images. batch_size: examples a step; None: as flags.json says.
+      num_examples: training images. batch_size: examples per step; None: as flags.json says.
 
     Raises: ValueError for a folder that is not of an ImageNet run with validations, and for damaged files.
     """
@@ -108,7 +108,7 @@ def read_run(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None):
                          "ImageNet's 1000. Give the folder of an ImageNet run.")
     batch_size = batch_size or (settings.read(train_dir) or {}).get('batch_size')
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples a step with '
+        raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples per step with '
                          '--batch_size.')
     rows = metrics.read(train_dir, {'train': 'learning_rate', 'validation': 'accuracy'})
     epochs_per_step = batch_size / num_examples

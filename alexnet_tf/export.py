@@ -13,11 +13,12 @@ from alexnet_tf.console.flag_table import Flag
 FLAGS = flags.FLAGS
 ROWS = (
     Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
-    Flag('output_dir', str, None, 'Folder for the SavedModel, or for weights.npz.', required=True),
+    Flag('output_dir', str, None, 'Required: folder for the SavedModel, or for weights.npz.', required=True),
     Flag('to', str, 'saved_model', "npz: the weights as NumPy arrays under slim's names, such as alexnet/conv1/weights "
          '(float32 [height, width, in, out]; conv1 sees R, G, B), and model.json as the text model_json.',
          choices=('saved_model', 'npz')),
-    Flag('model_name', str, None, 'alexnet_v2 or alexnet; only for checkpoints without a model.json.'),
+    Flag('model_name', str, None, 'Network of a checkpoint without a model.json.',
+         choices=('alexnet_v2', 'alexnet')),
 )
 
 

@@ -20,8 +20,8 @@ from alexnet_tf.console.flag_table import Flag
 
 FLAGS = flags.FLAGS
 ROWS = (
-    Flag('source', str, None, 'ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True),
-    Flag('output_dir', str, None, 'Folder for model.ckpt-0 and model.json.', required=True),
+    Flag('source', str, None, 'Required: ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True),
+    Flag('output_dir', str, None, 'Required: folder for model.ckpt-0 and model.json.', required=True),
     Flag('variant', str, 'paper', 'Variant of an alexnet checkpoint that has no model.json.',
          choices=('paper', 'source', 'caffe')),
     Flag('class_names', str, None, "Text file with one class name a line, in the network's order. Default: numbers."),
@@ -45,7 +45,7 @@ def main():
     variant = f' ({spec.variant})' if spec.model_name == 'alexnet' else ''
     print(f'Made {path} of {FLAGS.source} ({kind}): {spec.model_name}{variant}, {spec.num_classes} classes, '
           f'{spec.image_size} pixels, {mean}.\n'
-          f'python eval_image_classifier.py --checkpoint_path={FLAGS.output_dir} --dataset_dir=FOLDER_OF_TFRECORDS')
+          f'Next: python eval_image_classifier.py --checkpoint_path={FLAGS.output_dir} --dataset_dir=RECORDS')
 
 
 def cli():

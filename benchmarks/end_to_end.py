@@ -26,7 +26,7 @@ ROWS = (
     Flag('dataset_dir', str, datasets.SAMPLE_DIR, 'Records to train on.'),
     Flag('networks', list, ['alexnet_v2'], 'Networks.'),
     Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
-    Flag('batch_size', int, 128, 'Images a step.', low=1),
+    Flag('batch_size', int, 128, 'Images per step.', low=1),
     Flag('steps', int, 12, 'Steps of every run of the script.', low=4),
     Flag('repetitions', int, 5, 'Runs of the script.', low=1),
     Flag('output_json', str, None, 'File for machine, versions and rows.'),

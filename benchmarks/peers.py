@@ -18,13 +18,13 @@ def torch_network(network, classes, training):
     def conv(inputs, outputs, kernel, stride=1, padding=0, groups=1):
         return [nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups), nn.ReLU(inplace=True)]
 
-    def normalise():
+    def normalize():
         return [nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)] if lrn else []
     first, second, side = (96, 256, 6) if lrn else (64, 192, 5)
     groups = 2 if lrn else 1
     layers = [nn.ZeroPad2d((0, 3, 0, 3))] if lrn else []
-    layers += [*conv(3, first, 11, 4), *normalise(), nn.MaxPool2d(3, 2),
-               *conv(first, second, 5, 1, 2, groups), *normalise(), nn.MaxPool2d(3, 2),
+    layers += [*conv(3, first, 11, 4), *normalize(), nn.MaxPool2d(3, 2),
+               *conv(first, second, 5, 1, 2, groups), *normalize(), nn.MaxPool2d(3, 2),
                *conv(second, 384, 3, 1, 1), *conv(384, 384, 3, 1, 1, groups), *conv(384, 256, 3, 1, 1, groups),
                nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(256 * side * side, 4096), nn.ReLU(inplace=True),
                nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(4096, classes)]

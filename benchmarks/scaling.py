@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 ROWS = (
     Flag('dataset_dir', str, datasets.SAMPLE_DIR, 'Records in slim shards.'),
     Flag('times', list, ['1', '10', '100'], 'How often the shards are repeated.'),
-    Flag('batches', list, ['1', '8', '32', '128', '256'], 'Images a step.'),
+    Flag('batches', list, ['1', '8', '32', '128', '256'], 'Images per step.'),
     Flag('sizes', list, ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.'),
     Flag('processes', list, ['1', '2', '4'], 'Processes that read at the same time.'),
     Flag('threads', list, ['1', '2', '4', '8'], 'Threads that decode.'),

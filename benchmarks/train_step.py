@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 ROWS = (
     Flag('networks', list, ['alexnet_v2', 'alexnet'], 'Networks.'),
     Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
-    Flag('batches', list, ['32', '128', '256'], 'Images a step.'),
+    Flag('batches', list, ['32', '128', '256'], 'Images per step.'),
     Flag('peers', list, ['alexnet_tf', peers.SLIM, 'pytorch', 'tf_keras fit'], 'Whom to time.'),
     Flag('repetitions', int, 5, 'Steps of each peer after the warm-up.', low=1),
     Flag('compare_networks', bool, True, 'Also the networks beside each other, and alexnet without LRN.'),

@@ -144,7 +144,7 @@ def alexnet_v2(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5
 
 def alexnet(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True,
             scope='alexnet', global_pool=False, variant='paper', devices=None):
-    """AlexNet of 2012: local response normalisation, overlapping pooling, two groups in conv2, 4 and 5.
+    """AlexNet of 2012: local response normalization, overlapping pooling, two groups in conv2, 4 and 5.
 
     Other arguments, result and errors as of alexnet_v2. 224 x 224 images ('caffe': 227 x 227) give 55 x 55 maps.
 

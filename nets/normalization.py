@@ -1,4 +1,4 @@
-"""Normalisation by a windowed sum of squares: over adjacent maps, or over the nearby pixels of one map."""
+"""Normalization by a windowed sum of squares: over adjacent maps, or over the nearby pixels of one map."""
 import contextvars
 import functools
 
@@ -10,7 +10,7 @@ _compiled = contextvars.ContextVar('normalization.compiled', default=False)
 
 
 def compiled():
-    """Inside it, XLA compiles normalisation on a CPU: three times faster, the same numbers but for rounding.
+    """Inside it, XLA compiles normalization on a CPU: three times faster, the same numbers but for rounding.
 
     Not for export, since TensorFlow Serving refuses functions that must be compiled. A new batch size takes a second.
     """
@@ -25,7 +25,7 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
     sums in a fused loop.
 
     Args:
-      x: [..., channels], float32 or bfloat16. groups: equal parts of the channels, each normalised on its own.
+      x: [..., channels], float32 or bfloat16. groups: equal parts of the channels, each normalized on its own.
     """
     if tf.config.get_visible_devices('GPU'):
         return _stock(x, groups, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta)
@@ -39,15 +39,15 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
 
     def window_sum(values):
         return tf.reshape(tf.matmul(tf.reshape(values, [-1, channels]), band), tf.shape(values))
-    return _normalise(x, window_sum, bias, alpha, beta)
+    return _normalize(x, window_sum, bias, alpha, beta)
 
 
 def _stock(x, groups, **settings):
     """TensorFlow's own op, which takes float32 of four dimensions. An empty batch on a GPU would end the process."""
     def apply():
         maps = tf.reshape(tf.cast(x, tf.float32), [-1, 1, groups, x.shape[-1] // groups])
-        normalised = tf.nn.local_response_normalization(maps, **settings)
-        return tf.reshape(tf.cast(normalised, x.dtype), tf.shape(x))
+        normalized = tf.nn.local_response_normalization(maps, **settings)
+        return tf.reshape(tf.cast(normalized, x.dtype), tf.shape(x))
     return _with_shape_of(x, tf.cond(tf.size(x) > 0, apply, lambda: tf.identity(x)))
 
 
@@ -92,9 +92,9 @@ def _fused(depth_radius, bias, alpha, groups):
         return tf.cast(upstream * power - (1.5 * alpha) * values * shared, x.dtype)
 
     @tf.custom_gradient
-    def normalise(x):
+    def normalize(x):
         return forward(x), lambda upstream: backward(x, upstream)
-    return normalise
+    return normalize
 
 
 def spatial_normalization(x, *, size, bias, alpha, beta):
@@ -108,13 +108,13 @@ def spatial_normalization(x, *, size, bias, alpha, beta):
         padded = tf.pad(values, [[0, 0], margin, margin, [0, 0]])
         columns = sum(padded[:, start:start + height] for start in range(size))
         return sum(columns[:, :, start:start + width] for start in range(size))
-    return _normalise(x, window_sum, bias, alpha, beta)
+    return _normalize(x, window_sum, bias, alpha, beta)
 
 
-def _normalise(x, window_sum, bias, alpha, beta):
+def _normalize(x, window_sum, bias, alpha, beta):
     """x * (bias + alpha * window_sum(x^2)) ** -beta with its gradient, for a symmetric window_sum."""
     @tf.custom_gradient
-    def normalise(x):
+    def normalize(x):
         scale = bias + alpha * window_sum(tf.square(x))
         if beta == 0.75:  # scale ** (-3/4) from two square roots is several times cheaper than a power
             root = tf.math.rsqrt(scale)
@@ -128,4 +128,4 @@ def _normalise(x, window_sum, bias, alpha, beta):
             return upstream * power - (2 * alpha * beta) * x * shared
         return y, gradient
 
-    return _with_shape_of(x, normalise(x))
+    return _with_shape_of(x, normalize(x))

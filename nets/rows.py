@@ -51,7 +51,7 @@ class Conv(Row):
 class LRN(Row):
     """x / (bias + alpha * sum of x^2 over 2 * depth_radius + 1 adjacent maps) ** beta.
 
-    groups: equal parts of the maps, each normalised on its own (2: each tower).
+    groups: equal parts of the maps, each normalized on its own (2: each tower).
     """
     depth_radius: int = 2
     bias: float = 2.0

@@ -1,6 +1,6 @@
 """Two towers on two devices: half of each layer's kernels on each (the paper, section 3.2).
 
-conv1 reads the images; conv2, conv4 and conv5 read their own tower; conv3, fc6, fc7 and fc8 read both. A normalisation
+conv1 reads the images; conv2, conv4 and conv5 read their own tower; conv3, fc6, fc7 and fc8 read both. A normalization
 over all maps also needs the other tower's maps nearest to the seam.
 """
 import dataclasses

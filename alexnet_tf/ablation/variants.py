@@ -62,6 +62,6 @@ def variants(width):
         Variant('2x2 pooling', with_separate_pools(base), '3.4: 0.4 / 0.3 points worse'),
         Variant('one half-size tower', one_tower(base), '3.2: 1.7 / 1.2 points worse'),
         Variant('no dropout', base, '4.2: substantial overfitting; half as many epochs to converge', keep_prob=1.0),
-        Variant('no colour noise', base, '4.1: over 1 point worse (top-1)', color_noise=0.0),
+        Variant('no color noise', base, '4.1: over 1 point worse (top-1)', color_noise=0.0),
         Variant('no crops or mirrors', base, '4.1: substantial overfitting', augment=False),
     )

@@ -10,8 +10,6 @@ from absl import app, flags
 
 from alexnet_tf.console import flag_table, signals, terminal
 
-flags.disclaim_key_flags()  # see flag_table
-
 SMALLER = 'lower --batch_size where there is one'
 
 
@@ -25,6 +23,7 @@ def run(name, main, rows, positional=None):
       positional: the flag that may also be given as a lone argument, without its name; None: there is none.
     """
     flag_table.define(rows)
+    sys.modules['__main__'].__doc__ = sys.modules[main.__module__].__doc__  # of --help; pip's stub has none
     terminal.guard_terminal()
     logging.getLogger('tensorflow').setLevel(logging.WARNING)  # else a line for every variable that clones reduce
     app.run(lambda arguments: guarded(name, main, arguments, rows, positional))
@@ -50,7 +49,7 @@ def guarded(name, main, arguments, rows=(), positional=None):
     except signals.Stopped as stopped:
         _end(128 + stopped.number, f'{name}: {stopped}')
     except KeyboardInterrupt:
-        _end(130, f'{name}: interrupted; the same command goes on from what is saved.')
+        _end(130, f'{name}: interrupted; the same command continues from the last checkpoint.')
     except Exception as error:
         sys.exit(f'{name}: {_of_tensorflow(error)}')
 

@@ -5,12 +5,11 @@ on resuming (`Flag.resume`) and the tables of docs/slim.md come from the rows, t
 """
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from absl import flags
-
-flags.disclaim_key_flags()  # --help lists the flags of the command, not of the module that defines them
 
 LARGEST = 2 ** 31 - 1  # of whole numbers; more does not fit into TensorFlow's int32
 # Values of another flag with which a flag takes effect, in place of a tuple of values.
@@ -27,7 +26,7 @@ class Flag:
     low, high: bounds, both allowed. choices: the only values.
     valid: (function of the value, what is wrong otherwise).
     works_with: ((other flag, values), …): this flag takes effect only while the other one has one of these values; SET:
-      any but None, False, 0 and ''; UNSET: one of these. Giving it otherwise is an error.
+      any but None, False, 0 and ''; UNSET: None. Giving it otherwise is an error.
     needed_with: (other flag, value) with which this flag must have a value.
     resume: what a run that goes on does about another value than the one it was started with: REFUSE it, NAME it, KEEP
       the old one, or IGNORE the difference.
@@ -65,8 +64,7 @@ def define(rows):
         else:
             make = {str: flags.DEFINE_string, bool: flags.DEFINE_bool, list: flags.DEFINE_list}[row.kind]
             make(row.name, row.default, row.help)
-        if row.required:
-            flags.mark_flag_as_required(row.name)
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[row.name])  # which --help lists
         if row.refused:
             flags.register_validator(row.name, lambda value: value is None, message=f'refused: {row.refused}')
         if row.valid:
@@ -83,16 +81,19 @@ def check_effects(rows):
     """Refuses flags that would have no effect beside the others. Raises: ValueError."""
     for row in rows:
         for other, values in row.works_with:
-            if flags.FLAGS[row.name].present and not _is_one_of(flags.FLAGS[other].value, values):
+            given = flags.FLAGS[row.name].present and (flags.FLAGS[row.name].value or row.kind not in (bool, list))
+            if given and not _is_one_of(flags.FLAGS[other].value, values):
                 raise ValueError(_no_effect(row.name, other, values))
         if row.needed_with and not flags.FLAGS[row.name].value:
             other, value = row.needed_with
             if flags.FLAGS[other].value == value:
-                raise ValueError(f'--{other}={value} needs --{row.name}: {row.help}')
+                raise ValueError(f'--{other}={value} needs --{row.name}. {row.help}')
 
 
 def _check_value(row, flag):
     value = flag.value
+    if row.required and value is None:
+        raise ValueError(f'--{row.name} is missing: {row.help}')
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f'--{row.name}={value}; it must be a finite number.')
     if flag.present and value == '' and not row.may_be_empty:
@@ -103,7 +104,7 @@ def _check_value(row, flag):
 
 def _is_one_of(value, values):
     if values in (SET, UNSET):
-        return bool(value) == (values == SET)
+        return bool(value) if values == SET else value is None
     return value in values
 
 

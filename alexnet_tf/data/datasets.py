@@ -115,12 +115,13 @@ def _stored(index, position, image_key, label_key):
     try:
         features = tf.train.Example.FromString(record).features.feature
     except Exception as error:  # protobuf's DecodeError is not in TensorFlow's public API
-        raise ValueError(f'{where} is not a tf.train.Example.') from error
+        raise ValueError(f'{where} is not a tf.train.Example. Build the records again.') from error
     labels = features.get(label_key, _NOTHING).int64_list.value
     images = features.get(image_key, _NOTHING).bytes_list.value
     if len(labels) != 1 or len(images) != 1 or not images[0]:
         lacking = f'integer label under {label_key!r}' if len(labels) != 1 else f'image under {image_key!r}'
-        raise ValueError(f'{where}: no {lacking}; it has {", ".join(sorted(features)) or "no keys"}.')
+        raise ValueError(f'{where}: no {lacking}; it has {", ".join(sorted(features)) or "no keys"}. Build the '
+                         'records again, with both.')
     return images[0], labels[0]
 
 
@@ -171,7 +172,7 @@ def open_splits(folder, split, validation_split, *, labels_offset=None, **option
     if validation.class_names != dataset.class_names:
         raise ValueError(f'in {folder} the splits {dataset.split} and {validation.split} have different classes '
                          f'({dataset.num_classes} and {validation.num_classes}); put a labels.txt beside the shards '
-                         "(a line 'label:name' a class).")
+                         "(a line 'label:name' per class).")
     return dataset, validation
 
 

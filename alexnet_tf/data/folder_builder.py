@@ -80,10 +80,9 @@ def _finished(output_dir, plan):
     shutil.rmtree(parts_dir, ignore_errors=True)
     for name, shard in info.get('shards', {}).items():
         path = os.path.join(output_dir, name)
-        size = os.path.getsize(path) if os.path.exists(path) else 'no'
-        if size != shard['bytes']:
-            raise ValueError(f'{path} has {size} bytes, where {shard["bytes"]} were written; delete {output_dir} and '
-                             'build it again.')
+        if not os.path.exists(path) or os.path.getsize(path) != shard['bytes']:
+            raise ValueError(f'{path} is missing or cut off ({shard["bytes"]} bytes were written); delete {output_dir} '
+                             'and build it again.')
     return info
 
 
@@ -144,9 +143,9 @@ def _check_unreadable(totals, skip_unreadable, log):
     for path, reason in sorted(totals.unreadable):
         log(f'unreadable: {path!r}: {reason}')
     if totals.unreadable and not skip_unreadable:
-        raise ValueError(f'{len(totals.unreadable)} images cannot be read (listed above); replace them by whole ones '
-                         'of the same names, or leave them out with --skip_unreadable. Then start again with the same '
-                         'flags: what is done is kept.')
+        raise ValueError(f'{len(totals.unreadable)} images cannot be read (listed above); replace them by whole '
+                         'JPEG or PNG files of the same names, or leave them out with --skip_unreadable. Then start '
+                         'again with the same flags: what is done is kept.')
     if not totals.counts['train']:
         raise ValueError('no training image can be read.')
 

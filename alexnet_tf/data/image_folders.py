@@ -8,6 +8,8 @@ def list_images(input_dir):
 
     Raises: ValueError for a folder of another form.
     """
+    if not os.path.isdir(input_dir):
+        raise ValueError(f'--input_dir={input_dir} does not exist; give the folder that holds train/<class>/*.')
     folders = {}
     for name, split in ('train', 'train'), ('val', 'validation'), ('validation', 'validation'):
         root = os.path.join(input_dir, name)

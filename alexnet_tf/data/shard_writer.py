@@ -61,7 +61,7 @@ def write_shard(shard, count):
     from alexnet_tf.data import image_records
     image_sum, product_sum, lengths, unreadable = np.zeros([256, 256, 3]), np.zeros([3, 3]), [], []
     names = list(shard.plan['texts'].items())
-    with tf.io.TFRecordWriter(shard.path + '.partial') as writer:
+    with tf.io.TFRecordWriter(shard.path + '.partial') as writer, tf.device('/CPU:0'):
         for path, label in shard.images:
             try:
                 encoded, square, shape = image_records.read_image(

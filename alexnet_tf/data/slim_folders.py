@@ -31,7 +31,7 @@ def read(folder, split, *, labels_offset, default_num_classes, bad, first_look):
     if names is None:
         if default_num_classes is None:
             raise ValueError(f'{folder} does not say how many classes it has; put a labels.txt beside the shards '
-                             "(a line 'label:name' a class).")
+                             "(a line 'label:name' per class).")
         labels = [label for _, label in first_look(index, **KEYS)]
         base = _label_base(index, labels, default_num_classes, labels_offset)
         names = tuple(str(label) for label in range(base, base + default_num_classes))
@@ -75,7 +75,7 @@ def _shards(folder, split):
         raise ValueError(f'{folder} is unfinished; run build_tfrecords again with the same flags.')
     totals = sorted({shard.fullmatch(name)[1] for name in names})
     if len(totals) > 1:
-        raise ValueError(f'{folder} holds shards of several writings ({split}-…-of-{", -of-".join(totals)}); '
+        raise ValueError(f'{folder} holds shards of more than one build ({split}-…-of-{", -of-".join(totals)}); '
                          'remove all but one.')
     missing = sorted({f'{split}-{number:05d}-of-{totals[0]}' for number in range(int(totals[0]))} - set(names))
     if missing:
@@ -95,7 +95,7 @@ def _described_labels(folder, info):
     for line in reading.read_text(path).splitlines():
         label, separator, name = line.partition(':')
         if not separator or not re.fullmatch(r'\s*\d{1,6}\s*', label) or int(label) in labels:
-            raise ValueError(f"{path}: line {line!r} is not of the form 'label:name', or its label is there twice.")
+            raise ValueError(f"{path}: line {line!r} is not 'label:name', or its label is there twice; correct it.")
         labels[int(label)] = name.strip()
     if labels.get(0) == BACKGROUND:
         del labels[0]
@@ -116,7 +116,7 @@ def _label_base(index, labels, num_classes, labels_offset):
         return labels_offset
     raise ValueError(f'the labels of {len(labels)} records are {min(labels)} to {max(labels)}, which does not '
                      'tell whether the first class is 0 or 1; say it with --labels_offset=0 or 1, or put a '
-                     "labels.txt beside the shards (a line 'label:name' a class).")
+                     "labels.txt beside the shards (a line 'label:name' per class).")
 
 
 def _are_shards(shards):

@@ -5,7 +5,7 @@ import numpy as np
 
 from alexnet_tf.data import preprocessing
 from alexnet_tf.files import reading
-from nets import alexnet, nets_factory, rows, slim_checkpoints
+from nets import alexnet, nets_factory, rows
 
 
 def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_values=None, devices=None):
@@ -50,15 +50,10 @@ def load_mean(spec, folder):
     except Exception as error:  # NumPy's parser of headers raises nearly anything
         raise ValueError(f'cannot read the mean image {path}: {error}. Fetch it again, or use --mean=rgb.') from error
     if mean.dtype.kind not in 'fiu' or not np.isfinite(mean).all():
-        raise ValueError(f'the mean image {path} is of type {mean.dtype}, or not finite; it must hold grey levels. Use '
+        raise ValueError(f'the mean image {path} is of type {mean.dtype}, or not finite; it must hold gray levels. Use '
                          '--mean=rgb.')
     side = preprocessing.square_side(spec.image_size)
     if mean.shape != (side, side, 3):
         raise ValueError(f'the mean image {path} has shape {mean.shape}; for {spec.image_size}-pixel images it '
                          f'must be ({side}, {side}, 3). Use --mean=rgb.')
     return mean.astype(np.float32)
-
-
-def layers(model):
-    """Names of the layers that have variables, sorted."""
-    return sorted({name.split('/')[-2] for name in slim_checkpoints.named_variables(model)})

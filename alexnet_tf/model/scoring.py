@@ -22,7 +22,7 @@ class Scorer:
 
         Returns: a list of loading.Loaded. Raises: ValueError when one cannot be loaded, or they do not go together.
         """
-        before = self.networks or [None] * len(paths)
+        before = self.networks if len(self.networks) == len(paths) else [None] * len(paths)
         self.networks = [loading.load(path, reuse=known, **self._load_options) for path, known in zip(paths, before)]
         check_together(self.networks)
         if self._step is None or any(known is None or known.model is not loaded.model
@@ -55,7 +55,8 @@ def check_classes(loaded, dataset, log=print):
     """Raises ValueError for a Dataset of other classes than a network's; logs a note where only names differ."""
     if dataset.num_classes != loaded.spec.num_classes:
         raise ValueError(f'{loaded.checkpoint} knows {loaded.spec.num_classes} classes, {dataset.folder} has '
-                         f'{dataset.num_classes}; with --labels_offset=0 slim data have one class more (background).')
+                         f'{dataset.num_classes}; give records of the same classes with --dataset_dir (slim data have '
+                         'one class more, background, with --labels_offset=0).')
     if dataset.class_names == loaded.spec.class_names:
         return
     if sorted(dataset.class_names) == sorted(loaded.spec.class_names):

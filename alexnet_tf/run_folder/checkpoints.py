@@ -182,7 +182,10 @@ def remove_leftovers(folder, log=print):
 def step_of(path):
     """The training step of a checkpoint: its global_step, else the number in its name, else 0."""
     reader = slim_checkpoints.read(path)
-    if reader.has_tensor('global_step'):
+    shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    if 'global_step' in shapes:
+        if shapes['global_step'] or not types['global_step'].is_integer:  # before memory is taken for it
+            raise ValueError(f'global_step of the checkpoint {path} is not one whole number; give another checkpoint.')
         try:
             return int(reader.get_tensor('global_step'))
         except (tf.errors.OpError, IndexError, TypeError, ValueError) as error:

@@ -3,12 +3,10 @@ import os
 
 from alexnet_tf.files import reading, writing
 
-FLAGS_FILE = 'flags.json'
-
 
 def path(train_dir):
     """Where the settings of a run stand."""
-    return os.path.join(train_dir, FLAGS_FILE)
+    return os.path.join(train_dir, 'flags.json')
 
 
 def read(train_dir):

@@ -6,14 +6,16 @@ from alexnet_tf.training.resuming import MAX_THREADS
 ROWS = (
     Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest. Several, separated by commas: '
          'the mean of their probabilities is scored.', slim='kept; several are averaged'),
-    Flag('eval_dir', str, None, 'Folder for results. Default: eval in the folder of the checkpoint.', slim='kept'),
+    Flag('eval_dir', str, None, 'Folder for results. Default: eval in the folder of the checkpoint. Several need one.',
+         slim='kept'),
     Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along.', slim='kept'),
-    Flag('dataset_name', str, 'imagenet', 'imagenet: assume 1000 classes where the folder does not say how many.',
-         slim='kept; it says nothing else'),
+    Flag('dataset_name', str, 'imagenet', 'imagenet: assume 1000 classes where the folder does not say how many. Other '
+         'names assume nothing.', slim='kept; it says nothing else'),
     Flag('dataset_split_name', str, 'validation', 'Split to score.', slim='kept'),
     Flag('labels_offset', int, None, 'Number subtracted from every label and from the number of classes. Default: as '
          'in training.', 0, slim='kept'),
-    Flag('model_name', str, None, 'alexnet_v2 or alexnet; only for checkpoints without a model.json.', slim='kept'),
+    Flag('model_name', str, None, 'Network of a checkpoint without a model.json.', choices=('alexnet_v2', 'alexnet'),
+         slim='kept'),
     Flag('batch_size', int, 100, 'Images at once. It does not change the result.', 1, slim='kept'),
     Flag('max_num_batches', int, None, 'Score only this many batches.', 1, slim='kept'),
     Flag('eval_image_size', int, None, 'Side of the crops in pixels. Default: as in training.', 1, slim='kept'),

@@ -14,11 +14,10 @@ def _row(name, reason, kind=str):
     return Flag(name, kind, None, f'Refused: {reason}', refused=reason)
 
 
-MASTER = _row('master', _PARAMETER_SERVERS)
 COMMON = (_row('use_grayscale', _GRAYSCALE, bool), _row('preprocessing_name', _PREPROCESSING),
           _row('moving_average_decay', _AVERAGE))
 TRAIN = (
-    MASTER, *(_row(name, _PARAMETER_SERVERS) for name in ('worker_replicas', 'num_ps_tasks', 'task')),
+    *(_row(name, _PARAMETER_SERVERS) for name in ('master', 'worker_replicas', 'num_ps_tasks', 'task')),
     _row('sync_replicas', _PARAMETER_SERVERS, bool), _row('replicas_to_aggregate', _PARAMETER_SERVERS),
     _row('num_readers', _READERS), _row('quantize_delay', _QUANTIZE), *COMMON)
-EVAL = (MASTER, _row('quantize', _QUANTIZE, bool), *COMMON)
+EVAL = (_row('master', 'one process scores, on its first device.'), _row('quantize', _QUANTIZE, bool), *COMMON)

@@ -9,7 +9,7 @@ from nets import alexnet
 
 
 def make_spec(dataset, *, model_name, variant='paper', image_size=None, mean='rgb', dropout_keep_prob=0.5,
-              dropout_form=None):
+              dropout_form=None, log=print):
     """The Spec of a network that is to learn a Dataset.
 
     Args:
@@ -19,6 +19,8 @@ def make_spec(dataset, *, model_name, variant='paper', image_size=None, mean='rg
     Raises: ValueError when the data set has no mean image.
     """
     info = dataset.info
+    if not info:
+        log(f"{dataset.folder} has no statistics of build_tfrecords: ImageNet's mean RGB and color axes are used.")
     if mean == 'image' and not info.get('mean_image'):
         raise ValueError(f'--mean=image, but {dataset.folder} has no mean image (build_tfrecords writes one); '
                          'use --mean=rgb.')

@@ -83,8 +83,8 @@ class _Run:
             self.notice.is_watched = False
 
     def _go(self, batches_from):
-        if self.validation.is_missing(self.step):
-            self._validate_and_save()
+        if self.validation.is_due(self.step) and int(self.state.validated.numpy()) < self.step:
+            self._validate_and_save()  # it was interrupted: its checkpoint knows nothing of it
         self._stop_if_asked()
         if self.step < self.pace.max_steps:
             self._train(signals.interruptible(batches_from(self.step), self._stop_if_asked))

@@ -2,7 +2,7 @@
 
 momentum is the paper's rule (section 5): v <- 0.9 v - lr (g + decay w); w <- w + v, the learning rate
 inside the velocity (slim's TF1 MomentumOptimizer has it outside). The train step adds `decay * w`
-to the gradient of weights, for every optimizer, as slim's regularisation losses did.
+to the gradient of weights, for every optimizer, as slim's regularization losses did.
 """
 import tensorflow as tf
 import tf_keras

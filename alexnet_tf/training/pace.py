@@ -2,7 +2,7 @@
 import dataclasses
 import math
 
-LARGEST = 2 ** 31 - 1  # steps; more does not fit into TensorFlow's int32
+from alexnet_tf.console.flag_table import LARGEST
 
 
 @dataclasses.dataclass(frozen=True)

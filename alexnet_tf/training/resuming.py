@@ -15,7 +15,7 @@ def describe(dataset):
 
 
 def choose_threads(train_dir, given):
-    """(threads of an operation, why): as --intra_op_threads says, else as the run in train_dir began, else one a core.
+    """(threads per operation, why): as --intra_op_threads says, else as the run in train_dir began, else one per core.
 
     Sums are split among the threads, so the weights' last bits depend on their number; on how many cores there are to
     run them they do not.
@@ -28,10 +28,10 @@ def choose_threads(train_dir, given):
     if before is None:
         on_linux = hasattr(os, 'sched_getaffinity')
         cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
-        return min(MAX_THREADS, cores or 1), 'one a core'
+        return min(MAX_THREADS, cores or 1), 'one per core'
     if type(before) is not int or not 1 <= before <= MAX_THREADS:
         raise ValueError(f'{settings.path(train_dir)} has intra_op_threads {before!r}; it must be a whole number from '
-                         f'1 to {MAX_THREADS}. Say it with --intra_op_threads.')
+                         f'1 to {MAX_THREADS}. Set it with --intra_op_threads.')
     return before, 'as the run was started'
 
 
@@ -78,5 +78,5 @@ def check(train_dir, now, rules, allowed=(), log=print):
                          '--checkpoint_path.')
     if changed:
         changes = ', '.join(f'{said(name)}{now[name]} (was {before[name]})' for name in changed)
-        log(f'Other than before: {changes}.')
+        log(f'Changed since the run was started: {changes}.')
     return now | kept

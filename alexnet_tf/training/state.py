@@ -1,7 +1,6 @@
 """All that changes during training, and thus all that a checkpoint holds."""
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from nets import slim_checkpoints
 
@@ -16,16 +15,14 @@ class State:
 
     Args:
       trainable_scopes: prefixes of variables to train; empty: all.
-      plateau: a Plateau, for rates that depend on it. own_rates: whether single variables have rates of their own.
+      plateau: a Plateau, for rates that depend on it.
+      own_rates: whether single variables have rates of their own, which momentum and sgd alone can follow.
 
-    Raises: ValueError for a scope that fits no variable, and for own rates with an optimizer that cannot follow them.
+    Raises: ValueError for a scope that matches no variable.
     """
 
     def __init__(self, model, optimizer, *, trainable_scopes=(), plateau=None, own_rates=False):
         self.model, self.optimizer, self.strategy = model, optimizer, tf.distribute.get_strategy()
-        if own_rates and not isinstance(optimizer, tf_keras.optimizers.SGD):
-            raise ValueError(f'{type(optimizer).__name__} cannot give single variables a rate of their own '
-                             '(--learning_rate_steps, --bias_learning_rate_factor); momentum and sgd can.')
         self.weights = slim_checkpoints.named_variables(model)
         names = {variable.ref(): name for name, whole in self.weights.items()
                  for variable in getattr(whole, 'parts', [whole])}
@@ -79,4 +76,5 @@ def check_scopes(flag, scopes, weights):
     """Refuses scopes that name no variable: they would have no effect."""
     for scope in scopes:
         if not any(slim_checkpoints.in_scope(name, scope) for name in weights):
-            raise ValueError(f'--{flag} has {scope!r}, which fits no variable; there are {", ".join(sorted(weights))}.')
+            raise ValueError(f'--{flag} has {scope!r}, which matches no variable; the variables are '
+                             f'{", ".join(sorted(weights))}.')

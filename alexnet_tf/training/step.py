@@ -14,7 +14,7 @@ def make_train_step(state, *, batch_size, mean, seed, noise=None, weight_decay=0
     mean loss over the whole batch.
 
     Args:
-      batch_size: examples a step, all replicas together. mean: see preprocessing.subtract_mean. seed: a whole number.
+      batch_size: examples per step, all replicas together. mean: see preprocessing.subtract_mean. seed: a whole number.
       noise: a ColorNoise; None: none.
       weight_decay: times each weight it is added to its gradient; biases do not decay.
       label_smoothing: share of the target that is spread over all classes.

@@ -18,10 +18,6 @@ class Validation:
         """Whether one is made at this step: every validate_every steps, and at the end."""
         return self._validate and step > 0 and (self._is_scheduled(step) or step == self._pace.max_steps)
 
-    def is_missing(self, step):
-        """Whether the one of this step was interrupted, so that its checkpoint knows nothing of it."""
-        return self.is_due(step) and int(self._state.validated.numpy()) < step
-
     def make(self, step, check):
         """Makes one. Returns whether it is the best so far.
 

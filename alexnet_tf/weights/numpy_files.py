@@ -66,8 +66,8 @@ def _parse(data, name):
     """The ndarray of a .npy file's bytes, or the list of an object array. Sizes are checked before memory is taken."""
     stream, highest = io.BytesIO(data), 0
     try:
-        np.lib.format.read_magic(stream)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)  # longer headers are of records
+        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = read_header[min(2, np.lib.format.read_magic(stream)[0])](stream)
         start = stream.tell()
         if dtype.hasobject:
             highest = max((argument for operation, argument, _ in pickletools.genops(stream)  # which only reads
@@ -105,6 +105,8 @@ class _Dtype:
     __slots__ = ('spec', 'order')
 
     def __init__(self, spec, *_):
+        if spec not in _ITEM_SIZES:
+            raise ValueError(f'its pickle has an array of type {spec!r}; weights are floating-point numbers.')
         self.spec, self.order = spec, '<'
 
     def __setstate__(self, state):

@@ -122,9 +122,10 @@ def _check_flat(node, tensors, row):
     """fc6 must see [batch, 9216], in the order of channels, rows, columns."""
     shapes = [helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == 'shape']
     shapes += [_array(tensors, name, TensorProto.INT64, f'{row.name} shape').tolist() for name in node.input[1:]]
-    for shape in shapes:  # an attribute before opset 5, an input since
-        if len(shape) != 2 or shape[1] not in (-1, 9216):  # 6 * 6 * 256
-            raise ValueError(f'{row.name}: Reshape makes {shape}, not [batch, 9216]; it is another network.')
+    # An attribute before opset 5, an input since; 9216 is 6 * 6 * 256.
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] not in (-1, 9216):
+        raise ValueError(f'{row.name}: Reshape makes {shapes or "what is not in the file"}, not [batch, 9216]; it is '
+                         'another network.')
 
 
 def _parameters(node, names, tensors, row):

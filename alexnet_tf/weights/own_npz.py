@@ -1,13 +1,12 @@
 """A network's weights in one .npz file, for any program that reads NumPy's arrays; docs/alexnet.md describes it."""
 import dataclasses
-import io
 import json
+import os
 
 import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.files import writing
 from alexnet_tf.model import specs
 from nets import slim_checkpoints
 
@@ -15,15 +14,19 @@ FORMAT = 'alexnet_tf 1'
 
 
 def write(loaded, path):
-    """Writes a loading.Loaded as .npz, whole or not at all. Equal weights make equal files. Raises: OSError."""
+    """Writes a loading.Loaded as .npz, whole or not at all. Equal weights make equal files. Raises: ValueError."""
     arrays = {name: tf.convert_to_tensor(variable, tf.float32).numpy()
               for name, variable in sorted(slim_checkpoints.named_variables(loaded.model).items())}
     arrays |= {'format': np.array(FORMAT), 'model_json': np.array(json.dumps(dataclasses.asdict(loaded.spec)))}
     if isinstance(loaded.spec.mean, str):
         arrays['mean_image'] = np.asarray(loaded.mean, np.float32)
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    writing.write_bytes(path, content.getbuffer())
+    try:
+        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+        with open(path + '.partial', 'wb') as file:
+            np.savez(file, **arrays)
+        os.replace(path + '.partial', path)
+    except OSError as error:
+        raise ValueError(f'cannot write {path}: {error}') from error
 
 
 def parse(arrays):

@@ -33,7 +33,7 @@ def test_each_variant_changes_one_thing():
     changed = {name: (variant.keep_prob, variant.color_noise, variant.augment)
                for name, variant in FULL.items() if variant.table == base.table}
     assert changed == {'alexnet': (0.5, 0.1, True), 'no dropout': (1.0, 0.1, True),
-                       'no colour noise': (0.5, 0.0, True), 'no crops or mirrors': (0.5, 0.1, False)}
+                       'no color noise': (0.5, 0.0, True), 'no crops or mirrors': (0.5, 0.1, False)}
 
 
 def test_narrowed():

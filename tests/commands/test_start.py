@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from tests.helpers.processes import run_python, run_pythons
+from tests.helpers.processes import ROOT, run_python, run_pythons
 
 SCRIPTS = ('train_image_classifier', 'eval_image_classifier')
 # One wrong call of every command, with a character that terminals act on: refused by absl, or by the command itself.
@@ -43,6 +43,12 @@ def test_help_needs_no_tensorflow_and_has_every_flag(name):
     assert_light(result)
     for row in importlib.import_module(name if name in SCRIPTS else f'alexnet_tf.{name}').ROWS:
         assert re.search(rf'^ +--(\[no\])?{row.name}:', result.stdout, re.M), f'--help lacks {row.name}'
+
+
+def test_help_of_an_installed_command_has_its_flags_too(tmp_path):
+    (tmp_path / 'alexnet-export').write_text('import sys\nfrom alexnet_tf.export import cli\nsys.exit(cli())\n')
+    printed = run_python(tmp_path / 'alexnet-export', '--help', check=False, PYTHONPATH=str(ROOT)).stdout
+    assert printed.startswith('A SavedModel for serving') and '--checkpoint_path: A checkpoint' in printed
 
 
 @pytest.mark.parametrize('name', WRONG)

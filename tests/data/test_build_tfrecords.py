@@ -22,7 +22,7 @@ from alexnet_tf.data import datasets, folder_builder, image_records
 from tests.helpers.processes import ROOT, run_python
 
 MEAN = (120, 130, 110)
-DEVIATIONS = (9, 20, 40)  # along AXES, grey levels
+DEVIATIONS = (9, 20, 40)  # along AXES, gray levels
 AXES = np.array([[1, 1, -2], [1, -1, 0], [1, 1, 1]]) / np.sqrt([[6], [2], [3]])  # rows
 
 
@@ -128,7 +128,7 @@ def test_statistics_are_numpys_of_the_decoded_records(built):
 def test_statistics_recover_the_axes_that_made_the_colors(built):
     info = json.loads((built / 'dataset_info.json').read_text())
     np.testing.assert_allclose(info['mean_rgb'], MEAN, atol=1.5)
-    # 32 * 256 colors: a deviation's standard error is 0.8 %; rounding and JPEG add half a grey level.
+    # 32 * 256 colors: a deviation's standard error is 0.8 %; rounding and JPEG add half a gray level.
     np.testing.assert_allclose(np.sqrt(info['rgb_covariance_eigenvalues']), DEVIATIONS, rtol=0.04)
     cosines = np.abs(AXES @ np.array(info['rgb_covariance_eigenvectors']))
     np.testing.assert_allclose(cosines, np.eye(3), atol=0.05)
@@ -159,7 +159,7 @@ def test_statistics_are_those_of_the_central_squares(tmp_path):
     mean_image = np.load(tmp_path / 'records' / info['mean_image'])
     assert mean_image.shape == (256, 256, 3) and info['counts'] == {'train': 4}
     difference = np.abs(mean_image - squares.mean(0))
-    assert difference.max() < 0.3 and difference.mean() < 1e-3  # grey levels on the half may round either way
+    assert difference.max() < 0.3 and difference.mean() < 1e-3  # gray levels on the half may round either way
     np.testing.assert_allclose(info['mean_rgb'], squares.mean((0, 1, 2)), rtol=1e-4)
     vectors = np.array(info['rgb_covariance_eigenvectors'])
     covariance = vectors @ np.diag(info['rgb_covariance_eigenvalues']) @ vectors.T
@@ -378,7 +378,7 @@ def test_other_formats_become_rgb_jpeg_or_are_unreadable(tmp_path):
     pixels = np.clip(tf.image.resize(small, [60, 80], 'bicubic'), 0, 255).astype(np.uint8)
     color = pillow.fromarray(pixels)
     color.save(folder / 'png.JPEG', format='PNG')
-    color.convert('L').save(folder / 'grey.jpg', quality=95)
+    color.convert('L').save(folder / 'gray.jpg', quality=95)
     color.convert('CMYK').save(folder / 'cmyk.jpg', quality=95)
     color.save(folder / 'progressive.jpg', quality=95, progressive=True)
     for kind in ('GIF', 'BMP', 'WEBP'):
@@ -391,7 +391,7 @@ def test_other_formats_become_rgb_jpeg_or_are_unreadable(tmp_path):
     for example in examples(tmp_path / 'records', 'train'):
         encoded, name = value(example, 'image/encoded'), value(example, 'image/filename')
         assert encoded[:3] == b'\xff\xd8\xff' and tf.io.extract_jpeg_shape(encoded)[2] == 3
-        wanted = pixels if name != b'grey.jpg' else pixels @ [[0.299] * 3, [0.587] * 3, [0.114] * 3]
+        wanted = pixels if name != b'gray.jpg' else pixels @ [[0.299] * 3, [0.587] * 3, [0.114] * 3]
         assert np.abs(tf.io.decode_jpeg(encoded).numpy().astype(int) - wanted).mean() < 4, name
 
 

@@ -24,7 +24,7 @@ def test_noise_and_its_division_are_off_when_the_schedule_says_so():
 
 
 def levels(kind, info=None):
-    """Grey levels that the noise has along its axes, relative to what the data are divided by."""
+    """Gray levels that the noise has along its axes, relative to what the data are divided by."""
     noise = color_noise(info, scale=0.1, kind=kind)
     return np.linalg.norm(noise.axes, axis=1) / noise.divisor
 

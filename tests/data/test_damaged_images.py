@@ -165,8 +165,8 @@ def test_formats_that_are_read_whatever_the_files_name(tmp_path, height, width):
     dataset = datasets.open_dataset(str(shards.write(tmp_path, list(encoded.values()))), 'train')
     (images, _), = EvaluationBatches(dataset, batch_size=len(encoded), image_size=28)
     for kind, image in zip(encoded, images.numpy()):
-        grey = np.repeat(pixels @ [[0.299], [0.587], [0.114]], 3, axis=2)
-        expected = preprocessing.resized_square(tf.cast(grey if kind == 'grayscale' else pixels, tf.uint8), 32)
+        gray = np.repeat(pixels @ [[0.299], [0.587], [0.114]], 3, axis=2)
+        expected = preprocessing.resized_square(tf.cast(gray if kind == 'grayscale' else pixels, tf.uint8), 32)
         difference = np.abs(image - expected.numpy().astype(int)).mean()
         assert difference <= (0 if 'PNG' in kind else 6), kind
 
@@ -241,10 +241,10 @@ def test_bombs_are_refused_before_memory_is_taken(tmp_path):
         spec=types.SimpleNamespace(image_size=56, class_names=['a', 'b']))
     serve = Served(network).signatures()['serve_bytes']
     # As long as the longer bomb, 2 MB, so that what the queues of encoded images take is not counted.
-    for image in (hostile_images.grey_jpeg(320) + bytes(2 << 20), hostile_images.grey_png(320)):
+    for image in (hostile_images.gray_jpeg(320) + bytes(2 << 20), hostile_images.gray_png(320)):
         for _, run in ways_in(tmp_path, image, serve):
             run()  # everything is loaded and traced now
-    bombs = hostile_images.grey_jpeg(12_000), hostile_images.grey_png(12_000)  # 432 MB of RGB
+    bombs = hostile_images.gray_jpeg(12_000), hostile_images.gray_png(12_000)  # 432 MB of RGB
     peak()
     before = peak()
     for bomb in bombs:
@@ -258,9 +258,9 @@ def test_bombs_are_refused_before_memory_is_taken(tmp_path):
 
 def test_the_bombs_are_whole_images():
     """Small ones of the same make are decoded; so it is their size alone that is refused."""
-    for encoded in (hostile_images.grey_jpeg(9_440), hostile_images.grey_png(9_459)):  # just below the limit
+    for encoded in (hostile_images.gray_jpeg(9_440), hostile_images.gray_png(9_459)):  # just below the limit
         image = preprocessing.evaluation_image(encoded, size=56)
         assert len(np.unique(image)) == 1
-    for encoded in (hostile_images.grey_jpeg(9_472), hostile_images.grey_png(9_460)):
+    for encoded in (hostile_images.gray_jpeg(9_472), hostile_images.gray_png(9_460)):
         with pytest.raises(tf.errors.InvalidArgumentError, match=f'at most {preprocessing.MAX_PIXELS} are decoded'):
             preprocessing.evaluation_image(encoded, size=56)

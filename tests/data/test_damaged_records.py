@@ -122,7 +122,7 @@ def test_in_training_the_next_good_record_takes_a_bad_ones_place(folder, fault):
     damage(folder)
     dataset, _ = shards.open_counting(folder, injected)
     expected = positions(1, 0, 10 * COUNT, COUNT)
-    while np.isin(expected, lost).any():  # 3 and 4 are neighbours; 23's next is 0, which is bad too
+    while np.isin(expected, lost).any():  # 3 and 4 are neighbors; 23's next is 0, which is bad too
         expected = np.where(np.isin(expected, lost), (expected + 1) % COUNT, expected)
     numbers = shards.trained(dataset, 60)
     np.testing.assert_array_equal(numbers.ravel(), expected)
@@ -236,7 +236,7 @@ def test_a_missing_shard_is_refused_whatever_is_allowed(folder, limit):
     lambda folder, other: shutil.copy(shards.shard(folder, 0), shards.shard(folder, 1)),
     lambda folder, other: shutil.copy(shards.shard(other, 1), shards.shard(folder, 1)),
     lambda folder, other: cut(*place(folder, 15)[:2])],
-    ids=['neighbour', 'same images in another order', 'one short'])
+    ids=['neighbor', 'same images in another order', 'one short'])
 def test_an_exchanged_shard_is_named(tmp_path, exchange, limit):
     images = [shards.picture(number) + bytes(number) for number in range(COUNT)]  # of different lengths
     folder = shards.write(tmp_path / 'records', images, described=True)

@@ -1,4 +1,4 @@
-"""Folders of records that others wrote: what is recognised, and what is refused with file, record and remedy."""
+"""Folders of records that others wrote: what is recognized, and what is refused with file, record and remedy."""
 import gzip
 import json
 import re
@@ -70,7 +70,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, base, stored, offset, mess
 
 
 @pytest.mark.parametrize('labels_txt, message', [
-    ('cat\ndog\n', "labels.txt: line 'cat' is not of the form 'label:name'"),
+    ('cat\ndog\n', "labels.txt: line 'cat' is not 'label:name'"),
     ('1:cat\n2 dog\n', "line '2 dog' is not"), ('-1:cat\n', "line '-1:cat' is not"),
     ('1:cat\n3:dog\n', 'labels.txt: labels must be consecutive'), ('', 'labels must be consecutive'),
     ('0:background\n', 'labels must be consecutive')])
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_named(tmp_path):
         (tmp_path / f'train-{number:05d}-of-00006').unlink()
     refused(tmp_path, 'lacks 4 of 6 shards: train-00000-of-00006, train-00002-of-00006, train-00003-of-00006 …')
     write_split(tmp_path, [1], [2])
-    refused(tmp_path, r'several writings \(train-…-of-00002, -of-00006\); remove all but one')
+    refused(tmp_path, r'more than one build \(train-…-of-00002, -of-00006\); remove all but one')
 
 
 # Damaged records -----------------------------------------------------------------------------------------

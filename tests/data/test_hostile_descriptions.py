@@ -46,7 +46,7 @@ def test_a_dataset_info_of_wrong_types_names_the_field(field, values, tmp_path):
 
 @pytest.mark.parametrize('content, message', [
     ('1:a\n2:caf\xe9\n'.encode('latin1'), 'labels.txt: it is not UTF-8'), ('²:a\n'.encode(), "line '²:a' is not"),
-    (b'9999999999:a\n', 'is not of the form'), (b'-1:a\n', 'is not of the form'), (b'1:a\n1:b\n', 'there twice'),
+    (b'9999999999:a\n', "is not 'label:name'"), (b'-1:a\n', "is not 'label:name'"), (b'1:a\n1:b\n', 'there twice'),
     (b'1:a\0b\n2:\x1b[31m\n', None)])
 def test_a_labels_txt_from_anybody(content, message, tmp_path):
     shards.write_split(tmp_path, THREE, labels_txt=None)

@@ -23,10 +23,10 @@ def eagerly_and_in_tf_data(function, *arguments):
 
 
 def triangle_weights(size, new_size):
-    """[new_size, size]: each row a triangle around the half-pixel centre, widened when shrinking."""
+    """[new_size, size]: each row a triangle around the half-pixel center, widened when shrinking."""
     scale = new_size / size
-    centres = (np.arange(new_size) + 0.5) / scale
-    distance = np.abs(np.arange(size) + 0.5 - centres[:, None]) * min(scale, 1)
+    centers = (np.arange(new_size) + 0.5) / scale
+    distance = np.abs(np.arange(size) + 0.5 - centers[:, None]) * min(scale, 1)
     weights = np.maximum(0, 1 - distance)
     return weights / weights.sum(1, keepdims=True)
 
@@ -48,7 +48,7 @@ def test_resized_square_is_the_triangle_filter(height, width):
     square = eagerly_and_in_tf_data(lambda image: preprocessing.resized_square(image, 64), image)
     expected = numpy_square(image, 64)
     assert square.shape == (64, 64, 3) and square.dtype == np.uint8
-    assert np.abs(square - expected).max() < 0.52  # half a grey level of rounding, and float32
+    assert np.abs(square - expected).max() < 0.52  # half a gray level of rounding, and float32
     if height == width == 64:
         np.testing.assert_array_equal(square, image)
 
@@ -81,12 +81,12 @@ def test_square_side_is_in_proportion():
     assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 256, 73, 128, 8]
 
 
-@pytest.mark.parametrize('kind', ['rgb', 'progressive', 'grey', 'cmyk', 'png'])
+@pytest.mark.parametrize('kind', ['rgb', 'progressive', 'gray', 'cmyk', 'png'])
 def test_decode_gives_pillows_pixels(kind):
     image_module = pytest.importorskip('PIL.Image', reason='Pillow is the independent decoder')
     smooth = tf.image.resize(RANDOM.uniform(0, 255, [5, 6, 3]), [90, 120], 'bicubic')
     image = image_module.fromarray(np.clip(smooth, 0, 255).astype(np.uint8))
-    image = image.convert({'grey': 'L', 'cmyk': 'CMYK'}.get(kind, 'RGB'))
+    image = image.convert({'gray': 'L', 'cmyk': 'CMYK'}.get(kind, 'RGB'))
     file = io.BytesIO()
     options = {'progressive': True} if kind == 'progressive' else {}
     image.save(file, 'PNG' if kind == 'png' else 'JPEG', **options)
@@ -155,7 +155,7 @@ def test_training_image_of_another_size():
 
 
 def test_no_two_random_steps_share_a_seed():
-    # Crop, mirror, noise and dropout of neighbouring seeds and examples: no number is drawn twice.
+    # Crop, mirror, noise and dropout of neighboring seeds and examples: no number is drawn twice.
     seeds = [preprocessing.stream(tf.constant([seed, number], tf.int64), step).numpy().tolist()
              for seed in (0, 1, 2) for number in range(40) for step in (1, 2, 3, 4)]
     assert len({tuple(seed) for seed in seeds}) == 3 * 40 * 4
@@ -223,7 +223,7 @@ def test_color_noise_has_the_training_sets_covariance():
 
 def test_imagenets_color_noise_is_the_original_programs_before_its_division():
     axes = color_noise().axes
-    # alexnet-2012: 11.1, 3.4, 1.8 grey levels after the division by 1.1
+    # alexnet-2012: 11.1, 3.4, 1.8 gray levels after the division by 1.1
     np.testing.assert_allclose(np.linalg.norm(axes, axis=1) / 1.1, [11.1, 3.4, 1.8], atol=0.05)
     np.testing.assert_allclose(np.abs(axes[0]) / np.linalg.norm(axes[0]), [0.5635, 0.5762, 0.5920], atol=0.01)
 

@@ -12,10 +12,10 @@ def test_scale_jitter_and_no_augmentation():
     np.testing.assert_array_equal(preprocessing.training_image(encoded, [1, 2], resize_side_max=256), plain)
     jittered = [preprocessing.training_image(encoded, [1, number], resize_side_max=512) for number in range(4)]
     assert all(one.shape == (224, 224, 3) for one in jittered)
-    # Larger squares are smoother: neighbouring pixels differ less.
+    # Larger squares are smoother: neighboring pixels differ less.
     def roughness(image):
         return np.abs(np.diff(image.numpy().astype(int), axis=1)).mean()
     assert len({round(roughness(one), 3) for one in jittered}) == 4
     assert min(map(roughness, jittered)) < roughness(plain)
-    centre = preprocessing.central_crop(preprocessing.evaluation_image(encoded), 224)
-    np.testing.assert_array_equal(preprocessing.training_image(encoded, [1, 2], augment=False), centre)
+    center = preprocessing.central_crop(preprocessing.evaluation_image(encoded), 224)
+    np.testing.assert_array_equal(preprocessing.training_image(encoded, [1, 2], augment=False), center)

@@ -11,10 +11,10 @@ from tests.helpers.processes import ROOT
 PHOTOGRAPHS = ROOT.parent / 'shared' / 'data' / 'imagenet_samples'
 
 
-def grey_jpeg(side):
-    """A whole baseline JPEG of one channel, all of it mid-grey; its sides must be multiples of 16.
+def gray_jpeg(side):
+    """A whole baseline JPEG of one channel, all of it mid-gray; its sides must be multiples of 16.
 
-    In mid-grey every block of 8x8 pixels is the same six bits, so that four blocks are three bytes.
+    In mid-gray every block of 8x8 pixels is the same six bits, so that four blocks are three bytes.
     """
     small = bytearray(tf.io.encode_jpeg(np.full([16, 16, 1], 128, np.uint8), 'grayscale').numpy())
     frame = small.index(b'\xff\xc0')
@@ -24,7 +24,7 @@ def grey_jpeg(side):
     return header + b'\x28\xa2\x8a' * (side // 16) ** 2 + b'\xff\xd9'
 
 
-def grey_png(side):
+def gray_png(side):
     """A whole PNG of one channel, all of it black."""
     packer = zlib.compressobj(1)
     rows = bytes((1 + side) * 100)

@@ -43,7 +43,7 @@ def np_relu(x):
 
 
 def np_pool(x):
-    """Paper 3.4: the largest of 3 x 3 neighbours, 2 apart."""
+    """Paper 3.4: the largest of 3 x 3 neighbors, 2 apart."""
     return np_windows(x, 3, 2).max((4, 5))
 
 
@@ -74,8 +74,8 @@ def caffe(x, w, b):
 
 
 def source(x, w, b):
-    """The original program: ReLU after the pools of conv1 and conv5, normalisation of signed values in a tower, a
-    second normalisation within maps; the hidden units of fc6 and fc7 halved, as at its test."""
+    """The original program: ReLU after the pools of conv1 and conv5, normalization of signed values in a tower, a
+    second normalization within maps; the hidden units of fc6 and fc7 halved, as at its test."""
     out = {}
     out['conv1'] = np_conv(x, w['conv1'], b['conv1'], stride=4, after=3)
     out['norm1'] = np_tower_lrn(out['conv1'], 2, 1e-4 / 5)

@@ -122,7 +122,7 @@ def test_ten_views_average_probabilities_with_a_mean_image():
     np.testing.assert_allclose(np.exp(scores), shares, rtol=1e-4)
     assert result.loss == pytest.approx(-np.log(shares[labels, labels]).mean(), rel=1e-4)
     assert result.accuracy == (shares.argmax(1) == labels).mean() and seen.tolist() == [0, 1, 2]
-    centre, _, _, _ = evaluation.make_eval_step([(model, mean_image, 224)])(squares, np.array([0, 1, 2], np.int64))
-    np.testing.assert_allclose(centre, logits[4], rtol=1e-4, atol=1e-3)
+    center, _, _, _ = evaluation.make_eval_step([(model, mean_image, 224)])(squares, np.array([0, 1, 2], np.int64))
+    np.testing.assert_allclose(center, logits[4], rtol=1e-4, atol=1e-3)
     softmax_of_mean_logits = np.exp(logits.mean(0)) / np.exp(logits.mean(0)).sum(1, keepdims=True)
     assert np.abs(softmax_of_mean_logits - shares).max() > 1e-3  # another rule, which this tells apart

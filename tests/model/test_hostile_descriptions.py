@@ -73,7 +73,7 @@ def refuse_mean(folder, spec, message):
 
 
 @pytest.mark.parametrize('content, message', [
-    (np.full([256, 256, 3], np.nan), 'not finite'), (np.full([256, 256, 3], 'a'), 'must hold grey levels'),
+    (np.full([256, 256, 3], np.nan), 'not finite'), (np.full([256, 256, 3], 'a'), 'must hold gray levels'),
     (np.zeros([256, 256]), 'has shape'), (b'PK\x05\x06' + bytes(18), 'cannot read the mean image'),
     (b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (256, 256, 3000000000000000), }"
      + b' ' * 40 + b'\n', 'cannot read the mean image')])

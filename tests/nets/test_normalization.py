@@ -1,4 +1,4 @@
-"""Local response normalisation in all its forms, and normalisation within a map: numbers, gradients, edges."""
+"""Local response normalization in all its forms, and normalization within a map: numbers, gradients, edges."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +10,7 @@ LRN = {'depth_radius': 2, 'bias': 2.0, 'alpha': 1e-4, 'beta': 0.75}
 
 
 @pytest.fixture(params=['products', 'compiled', 'as on a GPU'])
-def normalise(request, monkeypatch):
+def normalize(request, monkeypatch):
     """local_response_normalization in each of the forms that it chooses between."""
     if request.param == 'as on a GPU':
         monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: [kind])
@@ -30,9 +30,9 @@ def with_gradient(function, x, upstream, **kwargs):
     return y, tape.gradient(y, x, upstream)
 
 
-def test_worked_example(normalise):
+def test_worked_example(normalize):
     x = tf.reshape(tf.range(1.0, 33.0), [2, 2, 2, 4])
-    y = normalise(x, depth_radius=2, bias=0, alpha=1, beta=1).numpy()
+    y = normalize(x, depth_radius=2, bias=0, alpha=1, beta=1).numpy()
     assert x[1, 1, 0, 1] == 26
     assert y[1, 1, 0, 1] == pytest.approx(26 / (25 ** 2 + 26 ** 2 + 27 ** 2 + 28 ** 2), rel=1e-5)
     assert y[1, 1, 0, 1] == pytest.approx(0.00923952, rel=1e-5)
@@ -41,11 +41,11 @@ def test_worked_example(normalise):
 @pytest.mark.parametrize('channels', [1, 3, 96])
 @pytest.mark.parametrize('settings', [LRN, {'depth_radius': 1, 'bias': 1.5, 'alpha': 0.02, 'beta': 0.5}],
                          ids=['paper', 'other'])
-def test_it_and_its_gradient_equal_tensorflows(normalise, channels, settings):
+def test_it_and_its_gradient_equal_tensorflows(normalize, channels, settings):
     random = np.random.default_rng(8)
     x = tf.constant(random.normal(0, 80, [2, 3, 4, channels]), tf.float32)
     upstream = tf.constant(random.normal(size=x.shape), tf.float32)
-    y, gradient = with_gradient(normalise, x, upstream, **settings)
+    y, gradient = with_gradient(normalize, x, upstream, **settings)
     expected, expected_gradient = with_gradient(tf.nn.local_response_normalization, x, upstream, **settings)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
@@ -53,7 +53,7 @@ def test_it_and_its_gradient_equal_tensorflows(normalise, channels, settings):
 
 @pytest.mark.parametrize('beta', [0.75, 1.0])
 @pytest.mark.parametrize('groups', [1, 2])
-def test_gradient_against_finite_differences_in_float64(normalise, beta, groups):
+def test_gradient_against_finite_differences_in_float64(normalize, beta, groups):
     random = np.random.default_rng(9)
     x = random.normal(0, 3, [2, 2, 14]).astype(np.float32).astype(np.float64)
     upstream = random.normal(size=x.shape)
@@ -69,16 +69,16 @@ def test_gradient_against_finite_differences_in_float64(normalise, beta, groups)
         step = np.zeros_like(x)
         step[index] = 1e-5
         expected[index] = (loss(x + step) - loss(x - step)) / 2e-5
-    _, gradient = with_gradient(normalise, tf.constant(x, tf.float32), tf.constant(upstream, tf.float32),
+    _, gradient = with_gradient(normalize, tf.constant(x, tf.float32), tf.constant(upstream, tf.float32),
                                 depth_radius=2, bias=1.0, alpha=0.1, beta=beta, groups=groups)
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16(normalise):
+def test_bfloat16(normalize):
     x = tf.cast(tf.random.stateless_normal([2, 5, 5, 96], seed=[1, 2], stddev=80.0), tf.bfloat16)
     upstream = tf.cast(tf.random.stateless_normal(x.shape, seed=[3, 4]), tf.bfloat16)
-    results = with_gradient(normalise, x, upstream, **LRN)
-    expected = with_gradient(normalise, tf.cast(x, tf.float32), tf.cast(upstream, tf.float32), **LRN)
+    results = with_gradient(normalize, x, upstream, **LRN)
+    expected = with_gradient(normalize, tf.cast(x, tf.float32), tf.cast(upstream, tf.float32), **LRN)
     # bfloat16 keeps 8 bits: a rounding is up to 0.4 %, and a handful of them follow each other.
     for got, wanted in zip(results, expected):
         assert got.dtype == tf.bfloat16
@@ -87,19 +87,19 @@ def test_bfloat16(normalise):
         assert error.mean() < 0.005 * np.abs(wanted).mean()
 
 
-def test_large_and_tiny_numbers(normalise):
+def test_large_and_tiny_numbers(normalize):
     x = tf.constant([[1e12, 1e-30, 0.0, -1e15, 3e4, 1e-3, 255.0, -1.0]])
     expected = x.numpy().astype(np.float64)
     squares = np.pad(np.square(expected), [(0, 0), (2, 2)])
     expected = expected * (2 + 1e-4 * sum(squares[:, shift:shift + 8] for shift in range(5))) ** -0.75
-    y, gradient = with_gradient(normalise, x, tf.ones_like(x), **LRN)
+    y, gradient = with_gradient(normalize, x, tf.ones_like(x), **LRN)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-38)
     assert np.isfinite(gradient).all()
 
 
-def test_empty_batch(normalise):
+def test_empty_batch(normalize):
     x = tf.zeros([0, 3, 3, 8])
-    y, gradient = with_gradient(tf.function(normalise), x, tf.zeros_like(x), **LRN)
+    y, gradient = with_gradient(tf.function(normalize), x, tf.zeros_like(x), **LRN)
     assert y.shape == gradient.shape == (0, 3, 3, 8)
 
 
@@ -121,7 +121,7 @@ def test_the_network_compiled_gives_the_same_logits_and_gradients(narrow):
         np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_normalisation_within_a_map_and_its_gradient():
+def test_normalization_within_a_map_and_its_gradient():
     random = np.random.default_rng(1)
     x = random.normal(0, 60, [2, 6, 7, 3])
     upstream = random.normal(size=x.shape)

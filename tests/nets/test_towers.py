@@ -34,7 +34,7 @@ def state(devices):
     return State(model, optimizers.make('momentum'))
 
 one, two = state(None), state(DEVICES)
-# conv1 stronger than at the start, so that normalisation has an effect
+# conv1 stronger than at the start, so that normalization has an effect
 one.model.get_layer('conv1').kernel.assign(one.model.get_layer('conv1').kernel * 3)
 slim_checkpoints.save(one.tensors(), folder + '/one')
 slim_checkpoints.load(two.tensors(), folder + '/one')
@@ -104,7 +104,7 @@ print(json.dumps(report))
 '''
 
 
-# source normalises within a tower, paper over all maps, with an exchange at the seam
+# source normalizes within a tower, paper over all maps, with an exchange at the seam
 @pytest.mark.slow
 @pytest.mark.parametrize('variant', ['source', 'paper'])
 def test_two_devices_are_one(variant, tmp_path):
@@ -129,7 +129,7 @@ def test_two_devices_are_one(variant, tmp_path):
 def test_the_bytes_that_cross_are_the_papers():
     source = towers.exchanged(rows.resolve(alexnet.ALEXNET_SOURCE, 1000), 224, 224)
     assert source == {'conv3': 86528, 'fc6': 18432, 'fc7': 8192, 'fc8': 8192}  # 86.5, 18.4, 8.2, 8.2 KB
-    # Normalisation over all maps, as the paper's formula has it, needs two maps from the other tower's edge.
+    # Normalization over all maps, as the paper's formula has it, needs two maps from the other tower's edge.
     paper = towers.exchanged(rows.resolve(alexnet.ALEXNET, 1000), 224, 224)
     assert paper == source | {'norm1': 2 * 55 * 55 * 4, 'norm2': 2 * 27 * 27 * 4}
 
@@ -144,7 +144,7 @@ def test_towers_of_a_narrow_network_train_as_one(variant, tmp_path):
                                    name='alexnet')
         if devices:
             slim_checkpoints.load_slim_checkpoint(model, str(tmp_path / 'one'))
-        else:  # conv1 stronger than at the start, so that normalisation has an effect
+        else:  # conv1 stronger than at the start, so that normalization has an effect
             model.get_layer('conv1').kernel.assign(model.get_layer('conv1').kernel * 300)
             slim_checkpoints.save_slim_checkpoint(model, str(tmp_path / 'one'))
         images = tf.random.stateless_uniform([2, 224, 224, 3], [1, 2], -120.0, 120)

@@ -19,7 +19,7 @@ def test_every_layer_against_numpy(variant):
     model = alexnet.AlexNet(7, variant=variant)
     layers = convolutions(model).values()
     for layer in layers:
-        # Weights that keep activations near the images' 70 let normalisation divide by far more than 2^0.75.
+        # Weights that keep activations near the images' 70 let normalization divide by far more than 2^0.75.
         fan_in = math.prod(layer.kernel.shape[:3])
         layer.set_weights([random.normal(0, math.sqrt(2 / fan_in), layer.kernel.shape),
                            random.normal(0, 10, layer.bias.shape)])
@@ -30,7 +30,7 @@ def test_every_layer_against_numpy(variant):
     got = tf_keras.Model(model.input, {name: model.get_layer(name).output for name in expected})(images)
     assert set(expected) | {'images', 'dropout6', 'dropout7'} == {layer.name for layer in model.layers}
     strength = np.abs(expected['norm1']) / np.abs(expected['conv1']).clip(1e-9)
-    assert strength[np.abs(expected['conv1']) > 1].min() < 0.5 * strength.max()  # the normalisation matters
+    assert strength[np.abs(expected['conv1']) > 1].min() < 0.5 * strength.max()  # the normalization matters
     for name, values in expected.items():
         assert got[name].shape == values.shape, name
         worst = np.abs(got[name] - values).max() / np.abs(values).max()

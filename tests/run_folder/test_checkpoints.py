@@ -92,6 +92,9 @@ def test_step_of(tmp_path):
     assert checkpoints.step_of(path) == 0
     with pytest.raises(ValueError, match='no readable checkpoint'):
         checkpoints.step_of(str(tmp_path / 'absent'))
+    for step, wrong in ((90, tf.zeros([1000], tf.int64)), (91, tf.constant(3.7))):
+        with pytest.raises(ValueError, match='global_step of the checkpoint .* is not one whole number; give another'):
+            checkpoints.step_of(save(tmp_path, step, global_step=wrong))
 
 
 def test_best_shares_its_data_and_outlives_the_rolling(tmp_path):

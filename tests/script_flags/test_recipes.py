@@ -37,7 +37,7 @@ def test_print_recipe_shows_values_and_sources():
 
 def test_the_original_recipe_trains_is_evaluated_and_exported(small_records, tmp_path, narrow):
     folder = tmp_path / 'run'
-    # 48 images in batches of 8: 6 steps an epoch; conv1 is frozen and noise off from the third step on
+    # 48 images in batches of 8: 6 steps per epoch; conv1 is frozen and noise off from the third step on
     call('train_image_classifier', f'--dataset_dir={small_records}', f'--train_dir={folder}', *SMALL,
          '--recipe=source', '--max_number_of_steps=4', '--save_interval_secs=0', '--validation_split_name=',
          '--learning_rate_steps=0:0.001,0:biases=0.002,0.3:conv1=0,0.3:color_noise=0', check=True)

@@ -69,8 +69,7 @@ def test_choices_are_the_librarys():
     assert TRAIN['variant'].choices == TRAIN['initial_values'].choices == tuple(alexnet.VARIANTS)
     assert set(recipes.NAMES) == {name for name in recipes.Part.__dataclass_fields__ if name != 'flag'}
     assert TRAIN['color_noise_kind'].choices == color_noise.KINDS
-    for name in ('alexnet', 'alexnet_v2'):
-        assert name in nets_factory.models_map and name in TRAIN['model_name'].help and name in EVAL['model_name'].help
+    assert set(TRAIN['model_name'].choices) == set(EVAL['model_name'].choices) == set(nets_factory.models_map)
     float32, bfloat16, auto = TRAIN['precision'].choices
     assert TRAIN['precision'].choices == EVAL['precision'].choices == ABLATE['precision'].choices
     assert [precision.choose(choice)[0] for choice in (float32, bfloat16)] == ['float32', 'mixed_bfloat16']
@@ -116,7 +115,7 @@ def test_a_flag_without_effect_beside_another_is_refused(module, rows):
     messages = messages_of(module, [['--dataset_dir=/no/such', *arguments] for _, arguments in cases])
     for (name, arguments), message in zip(cases, messages):
         is_given = arguments[0].startswith(f'--{name}=')
-        sentence = f'--{name} has no effect with' if is_given else f' needs --{name}: '
+        sentence = f'--{name} has no effect with' if is_given else f' needs --{name}. '
         assert sentence in message, (arguments, message)
 
 
@@ -126,8 +125,9 @@ CONTRADICTIONS = {
     'does not divide among --num_clones=3': ['--num_clones=3', '--clone_on_cpu', '--batch_size=32'],
     'trains alexnet, not --model_name=alexnet_v2': ['--recipe=paper', '--model_name=alexnet_v2'],
     'these are of --model_name=alexnet': ['--dropout_form=original'],
-    '--learning_rate_decay_type=steps needs --learning_rate_steps: ': ['--learning_rate_decay_type=steps'],
+    '--learning_rate_decay_type=steps needs --learning_rate_steps. ': ['--learning_rate_decay_type=steps'],
     "has '0:x'": ['--learning_rate_decay_type=steps', '--learning_rate_steps=0:x'],
+    '--num_epochs has no effect with --max_number_of_steps=0': ['--num_epochs=5', '--max_number_of_steps=0'],
     'momentum and sgd can': ['--bias_learning_rate_factor=2', '--optimizer=adam'],
     '--resize_side_max=100; for crops of 224 pixels it must be at least 256': ['--resize_side_max=100'],
     '--learning_rate has no effect with --learning_rate_decay_type=steps': ['--recipe=source', '--learning_rate=0.1'],

@@ -24,7 +24,6 @@ WRONG = {
         'dataset_name': NAME_ONLY,
         'dataset_split_name': [['--dataset_split_name=none'], ['--dataset_split_name=../x']],
         'validation_split_name': [['--validation_split_name=none']],
-        'model_name': [['--model_name=vgg'], ['--model_name=AlexNet']],
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={file}'],
                             ['--checkpoint_path={empty}'], ['--checkpoint_path={tmp}/*']],
         'hidden_bias': 'every finite number can be a bias; texts, nan and infinity are tried',
@@ -57,7 +56,6 @@ WRONG = {
         'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
         'dataset_name': NAME_ONLY,
         'dataset_split_name': [['--dataset_split_name=none']],
-        'model_name': [['--model_name=vgg'], ['--model_name=alexnet']],
         'scores_file': [['--scores_file={empty}'], ['--scores_file={file}/x.npz']],
         '': [['--checkpoint_path={run},{run}'], ['--checkpoint_path={run},{run}', '--wait_for_checkpoints'],
              ['--eval_image_size=227'], ['--eval_image_size=64'], ['--labels_offset=11'], ['--labels_offset=0'],
@@ -72,7 +70,6 @@ WRONG = {
     'alexnet_tf.export': {
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
-        'model_name': [['--model_name=vgg'], ['--model_name=alexnet']],
         '': [['positional']],
     },
     'alexnet_tf.import_weights': {

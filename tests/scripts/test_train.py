@@ -73,7 +73,7 @@ def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_re
         assert re.search(reason, message), message
     printed = call('train_image_classifier', *common, f'--dataset_dir={datasets.SAMPLE_DIR}',
                    '--allow_changes=dataset', check=True).stdout
-    assert 'Other than before: --dataset_dir=' in printed and 'a training set of 2000 rec' in printed
+    assert 'Changed since the run was started: --dataset_dir=' in printed and 'a training set of 2000 rec' in printed
     assert 'on 2000 images' in printed and 'is trained to step 6 already' in printed
 
 

@@ -189,7 +189,7 @@ def test_decay_alone_shrinks_weights_and_spares_biases():
 
 
 def test_a_scope_that_fits_no_variable_is_refused():
-    with pytest.raises(ValueError, match="'conv7', which fits no variable; there are small/conv1/biases"):
+    with pytest.raises(ValueError, match="'conv7', which matches no variable; the variables are small/conv1/biases"):
         State(make_model(), optimizers.make('momentum'), trainable_scopes=['conv7'])
 
 

@@ -41,7 +41,7 @@ def test_flags_that_may_change_are_named_and_a_missing_description_too(tmp_path)
     assert check(tmp_path, now) == (now, [])
     settings.write(str(tmp_path), now | {'learning_rate': 0.01, 'momentum': 0.9, 'train_dir': 'a'})
     assert check(tmp_path, now, ['momentum']) == (
-        now, ['Other than before: --momentum=1 (was 0.9), --learning_rate=0.5 (was 0.01).'])
+        now, ['Changed since the run was started: --momentum=1 (was 0.9), --learning_rate=0.5 (was 0.01).'])
     with pytest.raises(ValueError, match='--momentum=0.9, not 1; .*--allow_changes=momentum'):
         check(tmp_path, now)
     with pytest.raises(ValueError, match='--momentum=0.9, not 1; .*--allow_changes=batch_size,momentum'):
@@ -64,7 +64,7 @@ def test_only_what_is_refused_can_be_allowed():
 
 def test_the_number_of_threads_is_that_of_the_run(tmp_path):
     cores = len(os.sched_getaffinity(0))
-    assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one a core')
+    assert resuming.choose_threads(str(tmp_path), None) == (cores, 'one per core')
     now = dict.fromkeys(RULES) | {'intra_op_threads': cores + 1}
     settings.write(str(tmp_path), now)
     assert resuming.choose_threads(str(tmp_path), None) == (cores + 1, 'as the run was started')
@@ -88,9 +88,9 @@ def test_only_a_resumed_run_keeps_the_mean_image_of_its_folder(tmp_path, resumed
     """A new one takes that of its data, not what an earlier try left there, of other data or cut off by a full disk."""
     run, records = tmp_path / 'run', tmp_path / 'records'
     spec = specs.Spec('alexnet', 224, ('a', 'b'), 'mean_image.npy')
-    for folder, grey in ((run, 7), (records, 8)):
+    for folder, gray in ((run, 7), (records, 8)):
         folder.mkdir()
-        np.save(folder / 'mean_image.npy', np.full([256, 256, 3], grey, np.float32))
+        np.save(folder / 'mean_image.npy', np.full([256, 256, 3], gray, np.float32))
     mean = description.write(str(run), spec, {'seed': 0}, data_folder=str(records), resumed=resumed)
     assert np.unique(mean).tolist() == [7 if resumed else 8]
     for folder in (run, run / 'best'):
@@ -127,6 +127,9 @@ def test_the_spec_of_a_data_set(tmp_path):
                                  dropout_form='original')
     assert (spec.image_size, spec.mean, spec.unscaled_dropout) == (112, 'mean.npy', 0.7)
     without = dataclasses.replace(dataset, info={})
-    assert description.make_spec(without, model_name='alexnet').mean == preprocessing.IMAGENET_MEAN_RGB
+    lines = []
+    spec = description.make_spec(without, model_name='alexnet', log=lines.append)
+    assert spec.mean == preprocessing.IMAGENET_MEAN_RGB
+    assert len(lines) == 1 and "has no statistics of build_tfrecords: ImageNet's mean RGB and color axes" in lines[0]
     with pytest.raises(ValueError, match='--mean=image, but .* has no mean image .*use --mean=rgb'):
         description.make_spec(without, model_name='alexnet', mean='image')

@@ -37,7 +37,7 @@ def test_by_hand(decay_type, kwargs, expected):
 
 
 def test_steps_per_epoch_need_not_be_whole():
-    # 2000 examples in batches of 32: 62.5 steps an epoch, so epoch 1 begins within step 62, epoch 2 with step 125.
+    # 2000 examples in batches of 32: 62.5 steps per epoch, so epoch 1 begins within step 62, epoch 2 with step 125.
     rates = [rate(step, 'piecewise', steps_per_epoch=62.5, boundaries=(1, 2)) for step in (62, 63, 124, 125)]
     assert rates == pytest.approx([0.4, 0.04, 0.04, 0.004])
 
