@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 
 from alexnet_tf.data import records
+from alexnet_tf.files import writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +82,8 @@ def write_shard(shard, count):
     os.replace(shard.path + '.partial', shard.path)
     part = {'sizes': _sizes(shard), 'lengths': np.array(lengths, np.int64), 'unreadable': np.array(unreadable, str),
             'image_sum': image_sum, 'product_sum': product_sum}
-    with open(shard.part + '.partial', 'wb') as file:
+    with writing.whole(shard.part) as file:
         np.savez(file, **part)
-    os.replace(shard.part + '.partial', shard.part)
     return part
 
 

@@ -11,16 +11,18 @@ def write_json(path, content):
 
 def write_text(path, text):
     """Writes text to path, which holds the old or the new whatever happens, and makes the folder. Raises OSError."""
-    write_bytes(path, text.encode())
+    with whole(path) as file:
+        file.write(text.encode())
 
 
-def write_bytes(path, content):
-    """As `write_text`, of bytes."""
+@contextlib.contextmanager
+def whole(path):
+    """Gives a binary file to write to inside a `with`; at its end that takes the place of path. Raises OSError."""
     folder = os.path.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
     try:
         with open(path + '.partial', 'wb') as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(path + '.partial', path)

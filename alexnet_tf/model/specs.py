@@ -1,6 +1,5 @@
 """What a network needs besides its weights to be used: classes, image size, mean. Stored as model.json."""
 import dataclasses
-import io
 import os
 
 import numpy as np
@@ -52,9 +51,8 @@ def differences(one, other):
 def write_spec(spec, folder, mean=None):
     """Writes model.json into a folder and, where the spec names a file for it, the mean image (see `load_mean`)."""
     if isinstance(spec.mean, str):
-        content = io.BytesIO()
-        np.save(content, mean)
-        writing.write_bytes(os.path.join(folder, spec.mean), content.getvalue())
+        with writing.whole(os.path.join(folder, spec.mean)) as file:
+            np.save(file, mean)
     writing.write_json(os.path.join(folder, MODEL_FILE), dataclasses.asdict(spec))
 
 

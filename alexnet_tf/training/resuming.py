@@ -1,6 +1,7 @@
 """A resumed run goes on with the settings that it was started with, which flags.json holds."""
 import os
 
+from alexnet_tf.console.flag_table import KEEP, NAME, REFUSE
 from alexnet_tf.data import records
 from alexnet_tf.run_folder import settings
 
@@ -37,7 +38,7 @@ def choose_threads(train_dir, given):
 
 def check_allowed(allowed, rules):
     """Raises ValueError for names in --allow_changes that no rule refuses."""
-    refused = [name for name, rule in rules.items() if rule == 'refuse']
+    refused = [name for name, rule in rules.items() if rule == REFUSE]
     unknown = sorted(set(allowed) - set(refused))
     if unknown:
         raise ValueError(f'--allow_changes={",".join(unknown)}: known are {", ".join(refused)}.')
@@ -63,14 +64,14 @@ def check(train_dir, now, rules, allowed=(), log=print):
     if before is None:
         log(f'There is no {settings.path(train_dir)}: whether the run was started with the same flags cannot be known.')
         return now
-    kept = {name: before[name] for name, rule in rules.items() if rule == 'keep' and name in before}
+    kept = {name: before[name] for name, rule in rules.items() if rule == KEEP and name in before}
     for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others
         if name in kept and now[name] not in (None, kept[name]):
             was = 'its default' if kept[name] is None else kept[name]
             log(f'--{name}={now[name]} has no effect now: the run was started with {was}.')
-    changed = [name for name, rule in rules.items() if rule in ('refuse', 'name') and name in before
+    changed = [name for name, rule in rules.items() if rule in (REFUSE, NAME) and name in before
                and before[name] != now[name]]
-    other = [name for name in changed if rules[name] == 'refuse' and name not in allowed]
+    other = [name for name in changed if rules[name] == REFUSE and name not in allowed]
     if other:
         differences = ', '.join(f'{said(name)}{before[name]}, not {now[name]}' for name in other)
         raise ValueError(f'--train_dir={train_dir} was started with {differences}; resume with that, allow the change '

@@ -1,12 +1,12 @@
 """A network's weights in one .npz file, for any program that reads NumPy's arrays; docs/alexnet.md describes it."""
 import dataclasses
 import json
-import os
 
 import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
+from alexnet_tf.files import writing
 from alexnet_tf.model import specs
 from nets import slim_checkpoints
 
@@ -21,10 +21,8 @@ def write(loaded, path):
     if isinstance(loaded.spec.mean, str):
         arrays['mean_image'] = np.asarray(loaded.mean, np.float32)
     try:
-        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-        with open(path + '.partial', 'wb') as file:
+        with writing.whole(path) as file:
             np.savez(file, **arrays)
-        os.replace(path + '.partial', path)
     except OSError as error:
         raise ValueError(f'cannot write {path}: {error}') from error
 

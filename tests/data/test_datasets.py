@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, records
 from tests.helpers import shards
+from tests.helpers.shards import labels, refused
 
 IMAGE = tf.io.encode_jpeg(np.full([8, 8, 3], 100, np.uint8)).numpy()
 DAMAGED = 'its checksum is wrong; the file is damaged or was changed'
@@ -22,16 +23,6 @@ def write_split(folder, *contents, split='train', labels_txt='1:cat\n2:dog\n'):
     """Shards of lists of labels or of serialized examples, and labels.txt."""
     return shards.write_split(folder, *([one if isinstance(one, bytes) else example(one) for one in shard]
                                         for shard in contents), split=split, labels_txt=labels_txt)
-
-
-def labels(dataset):
-    return [dataset.example(position)[1] for position in range(len(dataset))]
-
-
-def refused(folder, message, split='train', **kwargs):
-    with pytest.raises(ValueError, match=message) as caught:
-        datasets.open_dataset(str(folder), split, **kwargs)
-    return str(caught.value)
 
 
 # Labels --------------------------------------------------------------------------------------------------

@@ -10,16 +10,7 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets
 from tests.helpers import shards
-
-
-def labels(dataset):
-    return [dataset.example(position)[1] for position in range(len(dataset))]
-
-
-def refused(folder, message, split='train', **kwargs):
-    with pytest.raises(ValueError, match=message) as caught:
-        datasets.open_dataset(str(folder), split, **kwargs)
-    return str(caught.value)
+from tests.helpers.shards import labels, refused
 
 
 def prepare(folder, file_format='tfrecord', supervised=('image', 'label'), **extra):

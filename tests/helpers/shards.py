@@ -3,6 +3,7 @@ import json
 import struct
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, records
@@ -122,3 +123,15 @@ def trained(dataset, steps, *, batch_size=4, start_step=0, num_threads=None):
     batches = TrainingBatches(dataset, seed=1, batch_size=batch_size, start_step=start_step, image_size=SIZE,
                                num_threads=num_threads)
     return np.stack([images[:, 0, 0, 2] for (images, _), _ in zip(batches, range(steps))])
+
+
+def labels(dataset):
+    """The labels of all examples, by position."""
+    return [dataset.example(position)[1] for position in range(len(dataset))]
+
+
+def refused(folder, message, split='train', **kwargs):
+    """Opens a folder, which must be refused with a message; returns the whole of it."""
+    with pytest.raises(ValueError, match=message) as caught:
+        datasets.open_dataset(str(folder), split, **kwargs)
+    return str(caught.value)
