@@ -25,7 +25,7 @@ def main():
         print('\n'.join(recipes.describe(FLAGS)))
         return
     check_flags()
-    with signals.noted() as notice:
+    with signals.noted('train_image_classifier') as notice:
         train(notice)
 
 

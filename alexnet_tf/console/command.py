@@ -1,5 +1,4 @@
 """How every command begins and ends: flags from its table, and for an error that users can mend a sentence."""
-import contextlib
 import logging
 import os
 import sys
@@ -41,15 +40,15 @@ def guarded(name, main, arguments, rows=(), positional=None):
         flag_table.check_values(rows)
         main()
     except BrokenPipeError:
-        _end(1, f'{name}: what it prints cannot be written any more (the program behind | has ended).')
+        signals.end(1, f'{name}: what it prints cannot be written any more (the program behind | has ended).')
     except (ValueError, OSError) as error:
         sys.exit(f'{name}: {terminal.printable(str(error))}')
     except MemoryError as error:
         sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {terminal.printable(str(error))}')
     except signals.Stopped as stopped:
-        _end(128 + stopped.number, f'{name}: {stopped}')
+        signals.end(128 + stopped.number, terminal.printable(f'{name}: {stopped}'))
     except KeyboardInterrupt:
-        _end(130, f'{name}: interrupted; the same command continues from the last checkpoint.')
+        signals.end(130, f'{name}: interrupted; the same command continues from the last checkpoint.')
     except Exception as error:
         sys.exit(f'{name}: {_of_tensorflow(error)}')
 
@@ -63,9 +62,3 @@ def _of_tensorflow(error):
     if isinstance(error, errors.ResourceExhaustedError):
         return f'out of memory or disk space; free some, or {SMALLER}. {text}'
     return text
-
-
-def _end(status, sentence):
-    with contextlib.suppress(OSError):  # stderr may be gone, with a terminal or another process
-        print(terminal.printable(sentence), file=sys.stderr)
-    signals.leave(status)

@@ -19,7 +19,7 @@ class Stopped(BaseException):  # no `except Exception` of a library may swallow 
 class Notice:
     """number: of the first signal that came; None: none yet.
 
-    is_watched: whether somebody looks; before, where there is nothing to save, a signal raises Stopped where it comes.
+    is_watched: whether somebody looks; before, where there is nothing to save, a signal ends the process at once.
     """
     number, is_watched = None, False
 
@@ -30,17 +30,20 @@ class Notice:
 
 
 @contextlib.contextmanager
-def noted():
-    """Inside a `with`, signals are noted in the Notice that it gives; SIGHUP not where it is ignored, as by nohup."""
+def noted(name):
+    """Inside a `with`, signals are noted in the Notice that it gives; SIGHUP not where it is ignored, as by nohup.
+
+    name: of the command, for its last line.
+    """
     notice, before = Notice(), {}
 
     def note(number, _):
         notice.number = number
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        if not notice.is_watched:
-            raise Stopped(number, f'stopped by {signal.Signals(number).name} outside of training; the same command '
-                                  'goes on from what is saved.')
+        if not notice.is_watched:  # an exception, raised inside TensorFlow's C++ code, would be printed or swallowed
+            end(128 + number, f'{name}: stopped by {signal.Signals(number).name} outside of training; the same command '
+                              'goes on from what is saved.')
     for each in SIGNALS:
         if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:
             before[each] = signal.signal(each, note)
@@ -55,7 +58,7 @@ def interruptible(iterable, between):
     """The items of an iterable, each fetched by another thread; `between` is called once a second while one is awaited.
 
     Python runs a handler of signals only when its main thread is not waiting inside TensorFlow, as it would be for
-    storage that stalls. What `between` raises ends the iteration; the thread may then be waiting still (see `leave`).
+    storage that stalls. What `between` raises ends the iteration; the thread may then be waiting still (see `end`).
     """
     iterator, end = iter(iterable), object()
     pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -71,9 +74,11 @@ def interruptible(iterable, between):
         pool.shutdown(wait=False)
 
 
-def leave(status):
-    """Ends the process with an exit status now, without waiting for a thread that waits for storage."""
+def end(status, sentence):
+    """Says a sentence on stderr and ends the process now, without waiting for a thread that waits for storage."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError, RuntimeError):  # nobody reads it any more; a signal came while it was written
             stream.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, (sentence + '\n').encode())
     os._exit(status)

@@ -106,10 +106,11 @@ def test_a_signal_before_training_ends_the_process_before_a_step(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     printed = process.communicate(timeout=60)
-    assert process.returncode == 143 and 'Traceback' not in printed, printed
-    # Keras and TensorFlow swallow some exceptions; then it ends where training would begin.
-    assert re.search('stopped by SIGTERM (outside of training|before the first step); the same command', printed)
-    assert 'step 1/' not in printed
+    assert process.returncode == 143, printed
+    # On a busy machine the signal may come when training is about to begin.
+    assert re.fullmatch('small_run: stopped by SIGTERM (outside of training|before the first step); the same command '
+                        'goes on from .*', printed.splitlines()[-1]), printed
+    assert 'Traceback' not in printed and 'step 1/' not in printed, printed
 
 
 @pytest.mark.slow

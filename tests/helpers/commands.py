@@ -40,13 +40,18 @@ def call(module, *arguments, positional=None, check=False):
     return result
 
 
+def _end(status, sentence):
+    """signals.end ends the process at once, and with it the tests."""
+    print(sentence, file=sys.stderr)
+    sys.exit(status)
+
+
 def call_once(module, *arguments, positional=None):
     """`call`, inside of flags_of(module.ROWS); the flags get their defaults first."""
     for row in module.ROWS:
         flags.FLAGS[row.name].unparse()
     printed, status, message = io.StringIO(), 0, ''
-    # leave ends the process at once, and with it the tests
-    with contextlib.redirect_stdout(printed), mock.patch.object(signals, 'leave', sys.exit):
+    with contextlib.redirect_stdout(printed), mock.patch.object(signals, 'end', _end):
         try:
             rest = flags.FLAGS(['x', *map(str, arguments)])
             command.guarded('x', module.main, rest, module.ROWS, positional)

@@ -172,7 +172,7 @@ def train(folder, steps, *, step=None, batches=None, validate=None, notice=None,
 
 
 def go(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):
-    with signals.noted() as notice, lock.hold(train_dir):
+    with signals.noted('small_run') as notice, lock.hold(train_dir):
         checkpoints.remove_leftovers(train_dir)
         state = begin(train_dir, num_clones)
         step, batches, validate = pieces(state, decode_threads)
