@@ -1,5 +1,6 @@
 """Batches: which example comes when is a pure function of (seed, step), so that a resumed run goes on exactly."""
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -43,11 +44,13 @@ class Batches:
         """The batches after `done` examples."""
         options = tf.data.Options()
         options.deterministic = True
+        # Its thread counts what it may change, and at the end of a pipeline is waited for, up to a minute.
+        options.autotune.enabled = False
         if self._num_threads:
             options.threading.private_threadpool_size = self._num_threads
         examples = self._ranges(done).map(self._read, num_parallel_calls=2).unbatch()
         # More calls than threads: a thread that is done goes on while its image waits for one before it.
-        calls = 4 * self._num_threads if self._num_threads else tf.data.AUTOTUNE
+        calls = 4 * (self._num_threads or len(os.sched_getaffinity(0)))
         images = examples.map(lambda encoded, label, number: (self._decode(encoded, number), label), calls)
         return images.batch(self._batch_size).prefetch(2).with_options(options)
 
@@ -131,7 +134,7 @@ class TrainingBatches(Batches):
     Args:
       seed: order, crops and mirrors depend on it and on the step alone. batch_size: all devices together.
       resize_side_max, augment: see `preprocessing.training_image`.
-      num_threads: threads that decode; None: TensorFlow decides. It changes nothing but the speed.
+      num_threads: threads that decode; None: one per core. It changes nothing but the speed.
     """
 
     def __init__(self, dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None, augment=True,

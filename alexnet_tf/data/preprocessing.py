@@ -131,8 +131,18 @@ def decoded_square(encoded, side, *, corner=(0, 0), size=None):
         def window(low, extent):
             return tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
         return _square(_jpeg_shape(encoded), window, side, corner, size or side)
-    return tf.cond(tf.io.is_jpeg(encoded), of_jpeg,
-                   lambda: resized_square(decode(encoded), side, corner=corner, size=size))
+
+    @_apart
+    def of_other(encoded, corner):
+        return resized_square(decode(encoded), side, corner=corner, size=size)
+    return tf.cond(tf.io.is_jpeg(encoded), of_jpeg, lambda: of_other(encoded, tf.convert_to_tensor(corner)))
+
+
+def _apart(function):
+    """In a graph, a function that is not inlined: a branch that is not taken is then one operation, not dozens."""
+    if tf.executing_eagerly():
+        return function
+    return tf.function(function, autograph=False, experimental_attributes={'_noinline': True})
 
 
 def resized_square(image, side, *, corner=(0, 0), size=None):
@@ -163,13 +173,15 @@ def _square(shape, window, side, corner, size):
     high = tf.minimum(tf.cast(tf.math.ceil(tf.cast(origin + size, tf.float32) / scale), tf.int32) + reach, shape)
     pixels = window(low, high - low)
 
-    def filtered():
+    @_apart
+    def filtered(pixels, low, scale, origin):
         translation = tf.cast(low, tf.float32) * scale - tf.cast(origin, tf.float32)
         crop = tf.raw_ops.ScaleAndTranslate(images=pixels[tf.newaxis], size=[size, size], scale=scale,
                                             translation=translation, kernel_type='triangle', antialias=True)[0]
         return tf.cast(tf.round(crop), tf.uint8)
-    as_it_is = tf.reduce_all(tf.equal(scale, 1))  # records made with --resize_shorter_side=256
-    return tf.ensure_shape(tf.cond(as_it_is, lambda: pixels, filtered), [size, size, 3])
+    as_it_is = tf.equal(shorter, side)  # records made with --resize_shorter_side=256
+    return tf.ensure_shape(
+        tf.cond(as_it_is, lambda: pixels, lambda: filtered(pixels, low, scale, origin)), [size, size, 3])
 
 
 def subtract_mean(images, mean):

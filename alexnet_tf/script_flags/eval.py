@@ -23,7 +23,7 @@ ROWS = (
          choices=('1', '10')),
     Flag('precision', str, 'float32', 'Arithmetic. auto: bfloat16 where the processor multiplies it in hardware.',
          choices=('float32', 'bfloat16', 'auto')),
-    Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: TensorFlow decides.', 1,
+    Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: one per core.', 1,
          MAX_THREADS, slim='kept'),
     Flag('max_bad_records', int, 0, 'Leave out up to this many records that are damaged or are no images; each is '
          'named. One more is an error.', 0),

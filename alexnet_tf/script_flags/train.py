@@ -39,7 +39,7 @@ DATA = (
          "first class 0. 0 keeps slim's background class.", 0, slim='kept'),
     Flag('batch_size', int, 128, 'Examples per step, on all devices together.', 1, resume=REFUSE,
          slim='kept, but not for each clone'),
-    Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: TensorFlow decides.', 1,
+    Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: one per core.', 1,
          resuming.MAX_THREADS, resume=IGNORE, slim='kept'),
     Flag('max_bad_records', int, 0, 'Leave out up to this many records of each split that are damaged or are no '
          'images; each is named. One more ends the run.', 0),

@@ -59,7 +59,7 @@ def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=Non
       seed: data order, crops, noise and dropout are functions of it and of the step.
       mean, noise, weight_decay, label_smoothing: see make_train_step.
       resize_side_max, augment: see preprocessing.training_image.
-      num_threads: threads that decode; None: TensorFlow decides.
+      num_threads: threads that decode; None: one per core.
     """
     size = state.model.input_shape[1]
     train_step = make_train_step(state, batch_size=batch_size, mean=mean, seed=seed, noise=noise,

@@ -1,4 +1,4 @@
-"""The same seed gives the same weights to the bit: again, with other threads, on fewer cores, with or without AUTOTUNE.
+"""The same seed gives the same weights to the bit: again, with other threads, on fewer cores.
 
 Sums are split among the threads of an operation, so their number (--intra_op_threads) belongs to the run, which keeps
 it whatever the machine has.
@@ -35,7 +35,7 @@ def run(*arguments, cores=None, **environment):
 OTHER = '--decode_threads=0', '--cores=1', '--inter_op_threads=1'
 
 
-def test_other_threads_and_autotune_change_no_bit(tmp_path, uninterrupted):
+def test_other_threads_change_no_bit(tmp_path, uninterrupted):
     assert (hash_in(finish(tmp_path, *OTHER)), rows(tmp_path)) == uninterrupted
 
 

@@ -6,8 +6,8 @@
 
 Trains a network of two layers on the CIFAR-10 sample, saves after every step (unless save_secs says otherwise) and
 prints the hash of all that a checkpoint holds. die_at: kill -9 of itself when it passes a stage of saving (STAGES) for
-the COUNTth time. decode_threads: 0: AUTOTUNE. stall_at: that read of a record in training takes an hour. nan_at: that
-step's loss is NaN, once. cores: how many it may use. largest_file: the system lets no file grow beyond it.
+the COUNTth time. decode_threads: 0: one per core. stall_at: that read of a record in training takes an hour. nan_at:
+that step's loss is NaN, once. cores: how many it may use. largest_file: the system lets no file grow beyond it.
 """
 import argparse
 import dataclasses
