@@ -74,18 +74,13 @@ def dropout_draws(seed, *, first_row=0, rows=None):
     return scopes.within(_dropout_draws, (seed, first_row, rows))
 
 
-def when(training, apply):
-    """apply(training=True) or apply(training=False), as a boolean tensor says when the graph runs."""
-    return tf.cond(tf.cast(training, tf.bool), lambda: apply(training=True), lambda: apply(training=False))
-
-
 def check_keep_prob(keep_prob):
     """Raises ValueError for a keep_prob outside (0, 1]."""
     if not 0 < keep_prob <= 1:
         raise ValueError(f'dropout_keep_prob is {keep_prob}; it must be above 0 and at most 1.')
 
 
-def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1)):
+def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1), seed=None):
     """In training, sets each element of x to 0 with probability 1 - keep_prob.
 
     Args:
@@ -94,16 +89,20 @@ def dropout(x, keep_prob, *, training, number=1, rescale=True, part=(0, 1)):
       number: of this layer among the network's dropout layers; each has its own draws.
       rescale: divide what is kept by keep_prob in training; False: multiply all by keep_prob at test.
       part: (index, parts): x is that part of the channels and gets that part of the whole's draws.
+      seed: of the operation that draws, outside of `dropout_draws`; None: TensorFlow counts.
 
     Raises: ValueError for a keep_prob outside (0, 1].
     """
     check_keep_prob(keep_prob)
     if tf.is_tensor(training):
-        return when(training, functools.partial(dropout, x, keep_prob, number=number, rescale=rescale, part=part))
+        # A branch is a graph of its own, where TensorFlow would count draws from 0: every layer would drop alike.
+        seed = tf.compat.v1.get_seed(seed)[1]
+        branch = functools.partial(dropout, x, keep_prob, number=number, rescale=rescale, part=part, seed=seed)
+        return tf.cond(tf.cast(training, tf.bool), lambda: branch(training=True), lambda: branch(training=False))
     if keep_prob == 1 or not training:
         return tf.identity(x if rescale else x * tf.cast(keep_prob, x.dtype))
     if _dropout_draws.get() is None:
-        dropped = tf.nn.dropout(x, rate=1 - keep_prob)
+        dropped = tf.nn.dropout(x, rate=1 - keep_prob, seed=seed)
         return dropped if rescale else dropped * tf.cast(keep_prob, x.dtype)
     seed, first_row, rows = _dropout_draws.get()
     seed = tf.random.experimental.stateless_fold_in(seed, number)

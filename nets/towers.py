@@ -4,7 +4,6 @@ conv1 reads the images; conv2, conv4 and conv5 read their own tower; conv3, fc6,
 over all maps also needs the other tower's maps nearest to the seam.
 """
 import dataclasses
-import functools
 
 import tensorflow as tf
 
@@ -49,9 +48,6 @@ def apply(row, inputs, devices, variables=(), *, activation=None, training=False
 
     inputs: a tensor a tower; or the images, for the table's first row. variables: a Conv's (weights, biases) a tower.
     """
-    if isinstance(row, rows.Dropout) and tf.is_tensor(training):
-        # One choice for both: TensorFlow seeds the draws by their place in a branch, and two branches would draw alike.
-        return ops.when(training, functools.partial(apply, row, inputs, devices))
     halves = [inputs, inputs] if tf.is_tensor(inputs) else inputs
     edges = _edges(halves, devices, seam(row))
     outputs = []

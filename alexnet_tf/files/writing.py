@@ -20,15 +20,16 @@ def whole(path):
     """Gives a binary file to write to inside a `with`; at its end that takes the place of path. Raises OSError."""
     folder = os.path.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
+    partial = f'{path}.{os.getpid()}.partial'  # two processes may write the same, as two evaluations of a run
     try:
-        with open(path + '.partial', 'wb') as file:
+        with open(partial, 'wb') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(path + '.partial', path)
+        os.replace(partial, path)
     except OSError:
         with contextlib.suppress(OSError):
-            os.remove(path + '.partial')
+            os.remove(partial)
         raise
     sync(folder)
 

@@ -28,8 +28,20 @@ class Loaded:
         return self.spec.labels_offset == 0 and self.spec.class_names[0] == BACKGROUND
 
 
-def load(checkpoint_path, *, model_name=None, variant='paper', class_names=None, mean_rgb=None, image_size=None,
-         dtype=None, reuse=None):
+def load(checkpoint_path, **options):
+    """`load_once`, and again where a training run writes to the folder and has removed the checkpoint meanwhile."""
+    while True:
+        newest = checkpoints.find(checkpoint_path)
+        try:
+            return load_once(checkpoint_path, **options)
+        except ValueError:
+            if newest is None or checkpoints.is_whole(newest) or checkpoints.find(checkpoint_path) in (None, newest):
+                raise
+            print(f'{newest} was removed by the training run; going on with the next.')
+
+
+def load_once(checkpoint_path, *, model_name=None, variant='paper', class_names=None, mean_rgb=None, image_size=None,
+              dtype=None, reuse=None):
     """Loads a checkpoint of this project, or of slim by its variables' names.
 
     Args:

@@ -23,8 +23,8 @@ MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
 # The names of files that are written here. No other file of a folder is ever removed.
 _PART = r'\.(index|data-\d{5}-of-\d{5}|manifest\.json)'
-_UNFINISHED = r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|\.manifest\.json\.partial'
-_OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.partial'
+_UNFINISHED = r'\.(index|data-\d{5}-of-\d{5})\.tempstate\d+|\.manifest\.json\.\d+\.partial'
+_OTHER_UNFINISHED = r'(checkpoint|metrics\.jsonl|(flags|model)\.json|.+\.npy)\.\d+\.partial'
 
 
 def save(folder, step, tensors):

@@ -13,10 +13,12 @@ TABLES = {'ALEXNET_V2': narrowed(alexnet.ALEXNET_V2, WIDTH),
           'VARIANTS': {name: narrowed(table, WIDTH) for name, table in alexnet.VARIANTS.items()}}
 
 
-def main():
+def main(arguments=None):
+    """arguments: a command and its flags; None: those of the process."""
     for name, table in TABLES.items():
         setattr(alexnet, name, table)
-    module = sys.argv.pop(1)
+    module, *rest = arguments or sys.argv[1:]
+    sys.argv[1:] = rest
     importlib.import_module(module).cli()
 
 

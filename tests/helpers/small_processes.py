@@ -1,5 +1,6 @@
 """Small runs in processes of their own, forked from one that has imported TensorFlow, which takes three seconds."""
 import contextlib
+import importlib
 import multiprocessing
 import os
 import re
@@ -9,15 +10,18 @@ import sys
 import threading
 
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['tests.helpers.small_run'])
+CONTEXT.set_forkserver_preload(['tests.helpers.small_run', 'tests.helpers.narrow'])
 
 
 class Started:
-    """A small run that was started; used as a subprocess.Popen. stdout: what it prints, errors too."""
+    """A small run that was started; used as a subprocess.Popen. stdout: what it prints, errors too.
 
-    def __init__(self, folder, *arguments):
+    arguments: of the main() of a module of tests.helpers: small_run, or narrow for commands with narrow networks.
+    """
+
+    def __init__(self, *arguments, module='small_run'):
         reading, writing = CONTEXT.Pipe(duplex=False)
-        self._process = CONTEXT.Process(target=_run, args=(writing, [str(folder), *map(str, arguments)]), daemon=True)
+        self._process = CONTEXT.Process(target=_run, args=(writing, module, list(map(str, arguments))), daemon=True)
         self._process.start()
         writing.close()
         self.stdout = os.fdopen(os.dup(reading.fileno()), encoding='utf-8')
@@ -52,7 +56,6 @@ class Started:
             timer.cancel()
         return printed
 
-
     def wait_for(self, text):
         """Reads what it prints up to a line with the text."""
         if not any(text in line for line in self.stdout):
@@ -71,11 +74,11 @@ def hash_in(printed):
     return re.search(r'^hash (\w{64})$', printed, re.M)[1]
 
 
-def _run(printed, arguments):
-    from tests.helpers import small_run
+def _run(printed, module, arguments):
+    module = importlib.import_module(f'tests.helpers.{module}')
     for name, number in (('stdout', 1), ('stderr', 2)):
         os.dup2(printed.fileno(), number)
         setattr(sys, name, open(number, 'w', encoding='utf-8', closefd=False))
     printed.close()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have it ignored
-    small_run.main(arguments)
+    module.main(arguments)

@@ -278,6 +278,31 @@ def test_dropout_follows_is_training_and_keep_prob(how, narrow_v2):
     np.testing.assert_array_equal(kept, 1)
 
 
+@pytest.mark.parametrize('devices', [None, ('/CPU:0', '/CPU:0')])
+def test_with_a_graph_seed_every_layer_drops_something_else_and_the_same_again(devices, monkeypatch):
+    """Where is_training is a tensor, each layer draws in a branch; on two devices each tower does."""
+    monkeypatch.setattr(alexnet, 'VARIANTS', {name: narrowed(table) for name, table in alexnet.VARIANTS.items()})
+
+    def kept():
+        with tf.Graph().as_default() as graph:
+            v1.set_random_seed(1)
+            alexnet.alexnet(tf.zeros([2, 224, 224, 3]), 4, is_training=v1.placeholder_with_default(True, []),
+                            devices=devices)
+            # The layers' inputs become ones, so that their outputs show what was kept.
+            layers = [op for op in graph.get_operations() if re.search(r'/dropout\d/cond(_\d)?$', op.name)]
+            ones = {tensor: np.ones([2, *tensor.shape[1:]]) for op in layers for tensor in op.inputs
+                    if tensor.shape.rank == 4}
+            with v1.Session() as session:
+                return session.run([f'{op.name}/Identity:0' for op in layers], ones)
+    first, again = kept(), kept()
+    assert len(first) == (4 if devices else 2)
+    assert all(np.mean(layer > 0) == pytest.approx(0.5, abs=0.1) for layer in first)
+    for number, layer in enumerate(first):
+        np.testing.assert_array_equal(layer, again[number])
+        for other in first[:number]:
+            assert np.mean((layer > 0) == (other > 0)) == pytest.approx(0.5, abs=0.1)  # independent
+
+
 def test_no_dropout_at_keep_prob_1(graph):
     alexnet.alexnet_v2(tf.zeros([1, 224, 224, 3]), 7, is_training=True, dropout_keep_prob=1.0)
     random = [op.name for op in graph.get_operations() if op.type == 'RandomUniform']

@@ -72,8 +72,8 @@ def test_leftovers_of_a_killed_save_are_removed_and_others_stay(tmp_path):
     three_checkpoints(tmp_path)
     before = sorted(os.listdir(tmp_path))
     for name in ('model.ckpt-4.index', 'model.ckpt-4.data-00000-of-00001',
-                 'model.ckpt-5.data-00000-of-00001.tempstate7', 'metrics.jsonl.partial',
-                 'model.ckpt-4.manifest.json.partial'):
+                 'model.ckpt-5.data-00000-of-00001.tempstate7', 'metrics.jsonl.123.partial',
+                 'model.ckpt-4.manifest.json.7.partial'):
         (tmp_path / name).write_bytes(b'half')
     assert checkpoints.find(str(tmp_path)).endswith('model.ckpt-3')
     checkpoints.remove_leftovers(str(tmp_path))
@@ -82,7 +82,7 @@ def test_leftovers_of_a_killed_save_are_removed_and_others_stay(tmp_path):
 
 def test_only_files_of_checkpoints_are_removed_and_said_so(tmp_path):
     three_checkpoints(tmp_path)
-    others = ['model.ckpt-1.zip', 'model.ckpt-4.notes.txt', 'model.ckpt-4.index.bak', 'x.partial', 'model.ckpt-9']
+    others = ['model.ckpt-1.zip', 'model.ckpt-4.notes.txt', 'model.ckpt-4.index.bak', 'x.7.partial', 'model.ckpt-9']
     for name in others:
         (tmp_path / name).write_text('of the user')
     (tmp_path / 'model.ckpt-1.export').mkdir()
@@ -99,7 +99,7 @@ def test_only_files_of_checkpoints_are_removed_and_said_so(tmp_path):
 def test_a_new_checkpoint_stays_when_the_older_ones_cannot_be_removed(tmp_path):
     """/dev/full takes nothing, as a full disk."""
     three_checkpoints(tmp_path)
-    (tmp_path / 'checkpoint.partial').symlink_to('/dev/full')
+    (tmp_path / f'checkpoint.{os.getpid()}.partial').symlink_to('/dev/full')
     with pytest.raises(ValueError, match='model.ckpt-4 is written, but not what belongs to it.*No space left'):
         checkpoints.save(str(tmp_path), 4, {'a': tf.constant(1.0)})
     assert checkpoints.find_intact(str(tmp_path)).endswith('model.ckpt-4') and content(str(tmp_path / 'model.ckpt-4'))

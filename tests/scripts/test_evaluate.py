@@ -160,10 +160,15 @@ def test_a_damaged_checkpoint_that_stays_ends_the_evaluation(kept, small_records
     assert not (run / 'eval').exists()
 
 
-def test_without_waiting_a_vanished_checkpoint_is_a_sentence(kept, small_records, vanish):
-    run = copy_of(kept, 'once')
+def test_without_waiting_the_next_one_is_scored_too_unless_it_was_asked_for_by_name(kept, small_records, vanish):
+    run, named = copy_of(kept, 'once'), copy_of(kept, 'named')
     vanish('between', run)
     result = evaluate(run, small_records)
+    assert result.returncode == 0, result.stderr
+    assert f'{run}/model.ckpt-1 was removed by the training run; going on with the next.' in result.stdout
+    assert f'Scoring alexnet_v2 from {run}/model.ckpt-2 on 20 images' in result.stdout
+    vanish('between', named)
+    result = evaluate(named / 'model.ckpt-1', small_records)
     assert result.returncode == 1
     assert 'damaged or was removed' in result.stderr or 'no readable checkpoint at' in result.stderr
 

@@ -206,7 +206,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path, whole):
-    (tmp_path / 'model.ckpt-4.manifest.json.partial').symlink_to('/dev/full')
+    (tmp_path / f'model.ckpt-4.manifest.json.{os.getpid()}.partial').symlink_to('/dev/full')
     with pytest.raises(ValueError, match='cannot write the checkpoint .*model.ckpt-4: .*No space left.*from the last'):
         small_run.train(tmp_path, 12, save_secs=0)
     assert checkpoints.find(str(tmp_path)).endswith('model.ckpt-3') and not list(tmp_path.glob('model.ckpt-4*'))
