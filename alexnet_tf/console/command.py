@@ -1,9 +1,6 @@
 """How every command begins and ends: flags from its table, and for an error that users can mend a sentence."""
 import logging
-import os
 import sys
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
 
 from absl import app, flags
 
@@ -15,7 +12,8 @@ SMALLER = 'lower --batch_size where there is one'
 def run(name, main, rows, positional=None):
     """Defines and parses flags, calls main(), and turns its errors into `name: sentence` and exit status 1.
 
-    TensorFlow is not imported here: main() does so once the flags are known to be right.
+    TensorFlow is not imported here: main() does so (load_tensorflow) once the flags are known to be
+    right.
 
     Args:
       rows: the command's flag_table.Flags.

@@ -65,6 +65,7 @@ def check_refusal(name, result, status=1):
            and character != '\n']
     case = f'{name}: {result.returncode} {lines}'
     assert result.returncode == status and len(said) == 1 and not raw and 'Traceback' not in ''.join(lines), case
+    assert lines[0] == said[0]  # no notes of TensorFlow's before it
 
 
 def test_print_recipe_and_a_comparison_without_a_picture_need_no_tensorflow(tmp_path):
