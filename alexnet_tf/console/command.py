@@ -23,7 +23,18 @@ def run(name, main, rows, positional=None):
     sys.modules['__main__'].__doc__ = sys.modules[main.__module__].__doc__  # of --help; pip's stub has none
     terminal.guard_terminal()
     logging.getLogger('tensorflow').setLevel(logging.WARNING)  # else a line for every variable that clones reduce
-    app.run(lambda arguments: guarded(name, main, arguments, rows, positional))
+    app.run(lambda arguments: guarded(name, main, arguments, rows, positional),
+            flags_parser=lambda arguments: parse(name, arguments, rows))
+
+
+def parse(name, arguments, rows):
+    """Parses the flags of a table; a wrong one ends the process with a sentence. Returns: what is no flag."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows))}')
+    except BrokenPipeError:  # of --help | head
+        signals.leave(1)
 
 
 def guarded(name, main, arguments, rows=(), positional=None):

@@ -48,7 +48,8 @@ def test_a_start_that_fails_shows_why(tensorflow, then, status, last):
 
 
 def test_an_interrupted_start_shows_no_notes(tensorflow):
-    result = run_python('-c', LOAD, check=False, **tensorflow('os.kill(os.getpid(), signal.SIGINT)'))
+    interrupt = 'signal.signal(signal.SIGINT, signal.default_int_handler)\nos.kill(os.getpid(), signal.SIGINT)'
+    result = run_python('-c', LOAD, check=False, **tensorflow(interrupt))
     assert NOTE not in result.stderr and 'KeyboardInterrupt' in result.stderr
 
 
