@@ -1,5 +1,6 @@
 """How every command begins and ends: flags from its table, and for an error that users can mend a sentence."""
 import logging
+import os
 import sys
 
 from absl import app, flags
@@ -34,7 +35,7 @@ def parse(name, arguments, rows):
     except flags.Error as error:
         sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows))}')
     except BrokenPipeError:  # of --help | head
-        signals.leave(1)
+        os._exit(1)  # else Python would try to write the rest, and fail again
 
 
 def guarded(name, main, arguments, rows=(), positional=None):

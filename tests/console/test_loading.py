@@ -47,6 +47,12 @@ def test_a_start_that_fails_shows_why(tensorflow, then, status, last):
     assert process.wait() == status and shown.startswith(NOTE) and shown.splitlines()[-1] == last
 
 
+def test_a_signal_while_it_loads_shows_its_sentence_alone(tensorflow):
+    code = f'from alexnet_tf.console import signals\nwith signals.noted("x"):\n    exec({LOAD!r})'
+    result = run_python('-c', code, check=False, **tensorflow('os.kill(os.getpid(), signal.SIGTERM)'))
+    assert result.returncode == 143 and result.stderr.startswith('x: stopped by SIGTERM')
+
+
 def test_an_interrupted_start_shows_no_notes(tensorflow):
     interrupt = 'signal.signal(signal.SIGINT, signal.default_int_handler)\nos.kill(os.getpid(), signal.SIGINT)'
     result = run_python('-c', LOAD, check=False, **tensorflow(interrupt))
