@@ -8,6 +8,7 @@ import os
 from absl import flags
 
 from alexnet_tf.console import command, flag_table
+from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags.eval import ROWS
 
@@ -18,6 +19,7 @@ def main():
     """Reads the flags; imports TensorFlow, which takes seconds, only when they are known to be right."""
     paths = FLAGS.checkpoint_path.split(',')
     check_flags(paths)
+    load_tensorflow()
     from alexnet_tf.data import datasets, slim_folders
     from alexnet_tf.model import precision
     from alexnet_tf.model.scoring import Scorer

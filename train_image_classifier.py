@@ -10,6 +10,7 @@ import shlex
 from absl import flags
 
 from alexnet_tf.console import command, flag_table, signals
+from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
@@ -31,6 +32,7 @@ def main():
 
 def train(notice):
     """One run, from the data to the last checkpoint."""
+    load_tensorflow()
     import tensorflow as tf
     import tf_keras
 

@@ -11,6 +11,7 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.files import reading, writing
 
 FLAGS = flags.FLAGS
@@ -33,6 +34,7 @@ ROWS = (
 
 def main():
     writing.check_writable(FLAGS.output_dir, 'output_dir')
+    load_tensorflow()
     from alexnet_tf.ablation import report
     from alexnet_tf.ablation.variants import variants
     from alexnet_tf.data import datasets

@@ -9,6 +9,7 @@ from absl import flags, logging
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console.loading import load_tensorflow
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -23,8 +24,9 @@ ROWS = (
 
 
 def main():
+    load_tensorflow()
     from alexnet_tf.files import writing
-    from alexnet_tf.model import loading  # TensorFlow
+    from alexnet_tf.model import loading
     from alexnet_tf.serving import saved_model
     from alexnet_tf.weights import own_npz
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names

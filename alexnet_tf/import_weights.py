@@ -17,6 +17,7 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console.loading import load_tensorflow
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -29,7 +30,8 @@ ROWS = (
 
 
 def main():
-    from alexnet_tf.weights import checkpoint_files, reading  # TensorFlow
+    load_tensorflow()
+    from alexnet_tf.weights import checkpoint_files, reading
     checkpoint_files.check_output(FLAGS.output_dir)
     names = reading.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
     loaded, kind, proto = reading.read(FLAGS.source, class_names=names, variant=FLAGS.variant)

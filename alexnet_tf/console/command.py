@@ -3,8 +3,6 @@ import logging
 import os
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # start-up notes of TensorFlow's C++ code
-
 from absl import app, flags
 
 from alexnet_tf.console import flag_table, signals, terminal
@@ -15,7 +13,8 @@ SMALLER = 'lower --batch_size where there is one'
 def run(name, main, rows, positional=None):
     """Defines and parses flags, calls main(), and turns its errors into `name: sentence` and exit status 1.
 
-    TensorFlow is not imported here: main() does so once the flags are known to be right.
+    TensorFlow is not imported here: main() does so (load_tensorflow) once the flags are known to be
+    right.
 
     Args:
       rows: the command's flag_table.Flags.
@@ -25,7 +24,18 @@ def run(name, main, rows, positional=None):
     sys.modules['__main__'].__doc__ = sys.modules[main.__module__].__doc__  # of --help; pip's stub has none
     terminal.guard_terminal()
     logging.getLogger('tensorflow').setLevel(logging.WARNING)  # else a line for every variable that clones reduce
-    app.run(lambda arguments: guarded(name, main, arguments, rows, positional))
+    app.run(lambda arguments: guarded(name, main, arguments, rows, positional),
+            flags_parser=lambda arguments: parse(name, arguments, rows))
+
+
+def parse(name, arguments, rows):
+    """Parses the flags of a table; a wrong one ends the process with a sentence. Returns: what is no flag."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows))}')
+    except BrokenPipeError:  # of --help | head
+        os._exit(1)  # else Python would try to write the rest, and fail again
 
 
 def guarded(name, main, arguments, rows=(), positional=None):

@@ -4,7 +4,9 @@
 on resuming (`Flag.resume`) and the tables of docs/slim.md come from the rows, too.
 """
 import dataclasses
+import difflib
 import math
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -69,6 +71,39 @@ def define(rows):
             flags.register_validator(row.name, lambda value: value is None, message=f'refused: {row.refused}')
         if row.valid:
             flags.register_validator(row.name, *row.valid)
+
+
+def sentence_of(error, rows):
+    """What an absl flags.Error says about the flags of a table, with the rule and the remedy."""
+    text = str(error)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        names = [row.name for row in rows if not row.refused]
+        names += [f'no{row.name}' for row in rows if row.kind is bool and not row.refused]
+        near = difflib.get_close_matches(error.flagname, names, 3)
+        return f'--{error.flagname} is no flag of this command; ' + (
+            f'did you mean {" or ".join(f"--{name}" for name in near)}?' if near else '--help lists them.')
+    found = re.match(r'flag --(\w+)=', text)
+    row = next((row for row in rows if found and row.name == found[1]), None)
+    if row is None:
+        return text.removeprefix('ERROR:: ').removesuffix('.') + '; --help explains the flags.'
+    of_its_kind = error.__context__ is None  # else the parser's own words follow the value
+    value = flags.FLAGS[row.name].value if of_its_kind else text[found.end():].removesuffix(f': {error.__context__}')
+    rule = row.valid[1] if row.valid and of_its_kind else _rule(row)
+    return f'--{row.name}={",".join(value) if isinstance(value, list) else value}; it {rule.rstrip(".")}.'
+
+
+def _rule(row):
+    """What must hold for a flag's value, after "it"."""
+    if row.refused:
+        return f'is refused: {row.refused}'
+    if row.choices:
+        return f'must be one of {", ".join(row.choices)}'
+    if row.kind is bool:
+        return 'must be true or false'
+    high = LARGEST if row.kind is int and row.high is None else row.high
+    bounds = f' from {row.low} to {high}' if None not in (row.low, high) else (
+        f' of at least {row.low}' if row.low is not None else f' of at most {high}' if high is not None else '')
+    return f'must be a {"whole " if row.kind is int else ""}number{bounds}'
 
 
 def check_values(rows):

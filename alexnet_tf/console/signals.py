@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 
+from alexnet_tf.console import loading
+
 SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
@@ -79,6 +81,7 @@ def end(status, sentence):
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, RuntimeError):  # nobody reads it any more; a signal came while it was written
             stream.flush()
+    loading.release()
     with contextlib.suppress(OSError):
         os.write(2, (sentence + '\n').encode())
     os._exit(status)

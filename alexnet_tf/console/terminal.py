@@ -1,6 +1,7 @@
 """Text on a terminal: what could act on it is shown escaped, since it may come from anybody."""
 import io
 import logging
+import os
 import sys
 import unicodedata
 
@@ -38,6 +39,7 @@ class PrintableStream:
 
 def guard_terminal():
     """From now on all that Python prints goes through a PrintableStream; TensorFlow's and absl's log lines too."""
+    open_closed_streams()
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
@@ -49,3 +51,14 @@ def guard_terminal():
             handler = getattr(handler, 'python_handler', handler)  # absl's handler holds the one that writes
             if isinstance(handler, logging.StreamHandler):
                 handler.setStream(sys.stderr)
+
+
+def open_closed_streams():
+    """Opens the null device for standard streams that are closed: else the next file opened takes their place."""
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, 'w' if number else 'r', encoding='utf-8', closefd=False))

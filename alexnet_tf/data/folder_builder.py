@@ -29,7 +29,7 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
       images (all are listed first).
     """
     writing.check_writable(output_dir, 'output_dir')
-    classes, images = image_folders.list_images(input_dir)
+    classes, images = image_folders.list_images(input_dir, log)
     texts = image_folders.read_names(synset_names, classes)
     plan = {'images': image_folders.fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
             'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}

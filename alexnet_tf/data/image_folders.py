@@ -1,10 +1,13 @@
 """Folders of images, `train/<class>/*` and `val/<class>/*` (or `validation/<class>/*`): their images, labels, names."""
+import difflib
 import hashlib
 import os
 
 
-def list_images(input_dir):
+def list_images(input_dir, log=print):
     """({class folder: label from 1}, {'train': [(path, label)], 'validation': …}) of an image folder.
+
+    log: is told what may be a mistake: folders that are not read, classes without validation images.
 
     Raises: ValueError for a folder of another form.
     """
@@ -17,6 +20,8 @@ def list_images(input_dir):
             folders.setdefault(split, []).extend(_visible(root))
     if 'train' not in folders:
         raise ValueError(f'{input_dir!r} has no folder train; needed are train/<class>/* and val/<class>/*.')
+    if 'validation' not in folders:
+        _look_for_validation(input_dir, log)
     labels = {folder.name: number for number, folder in enumerate(folders['train'], 1)}
     images = {split: [] for split in folders}
     for split, classes in folders.items():
@@ -28,7 +33,23 @@ def list_images(input_dir):
             images[split] += [(image.path, labels[folder.name]) for image in found]
         if not images[split]:
             raise ValueError(f'{input_dir!r} has no images for the split {split}; they must stand in a folder a class.')
+    without = sorted(set(labels.values()) - {label for _, label in images.get('validation', ())})
+    if without and 'validation' in images:
+        names = [name for name, label in labels.items() if label in without]
+        log(f'Note: val has no images of {len(names)} of the {len(labels)} classes of train: '
+            f'{", ".join(names[:5])}{" …" if len(names) > 5 else ""}.')
     return labels, images
+
+
+def _look_for_validation(input_dir, log):
+    """Names the folders beside train. Raises: ValueError for one that is meant to be val by its name."""
+    others = [folder.name for folder in _visible(input_dir) if folder.is_dir() and folder.name != 'train']
+    for name in others:
+        if difflib.get_close_matches(name.lower(), ('val', 'validation'), cutoff=0.7):
+            raise ValueError(f'{os.path.join(input_dir, name)!r} is not read: the folder of validation images must be '
+                             'called val or validation. Rename it, or move it away to have no validation split.')
+    beside = f' Not read: {", ".join(others)}.' if others else ''
+    log(f'Note: {input_dir} has no folder val or validation, so there will be no validation split.{beside}')
 
 
 def _images(folder, labels):

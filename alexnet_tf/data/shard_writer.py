@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 
+from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.data import records
 from alexnet_tf.files import writing
 
@@ -57,7 +58,8 @@ def write_shard(shard, count):
       reason)], 'image_sum': float64 [256, 256, 3] and 'product_sum': float64 [3, 3], sums over the central squares and
       over the outer products of their pixels}, all arrays.
     """
-    import tensorflow as tf  # here, since the parent of workers needs no TensorFlow
+    load_tensorflow()  # here, since the parent of workers needs no TensorFlow
+    import tensorflow as tf
 
     from alexnet_tf.data import image_records
     image_sum, product_sum, lengths, unreadable = np.zeros([256, 256, 3]), np.zeros([3, 3]), [], []

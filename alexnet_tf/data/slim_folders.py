@@ -67,7 +67,7 @@ def _shards(folder, split):
         if names:
             break
     else:
-        found = {match[1] for name in os.listdir(folder) if (match := re.fullmatch(r'(.+)-\d+-of-\d+', name))}
+        found = _splits(folder)
         raise ValueError(f'{folder} has no shards {split}-00000-of-…; '
                          + (f'splits there: {", ".join(sorted(found))}.' if found else
                             'make some with python -m alexnet_tf.build_tfrecords.'))
@@ -82,6 +82,13 @@ def _shards(folder, split):
         raise ValueError(f'{folder} lacks {len(missing)} of {int(totals[0])} shards: {", ".join(missing[:3])}'
                          f'{" …" if len(missing) > 3 else ""}.')
     return [os.path.join(parent, name) for name in names]
+
+
+def _splits(folder):
+    """The splits of which the folder has shards, and those of folders in it, as folder/split."""
+    inner = [name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))]
+    return {os.path.join(sub, match[1]) for sub in ('', *inner) for name in os.listdir(os.path.join(folder, sub))
+            if (match := re.fullmatch(r'(.+)-\d+-of-\d+', name))}
 
 
 def _described_labels(folder, info):

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import tempfile
 
 
 def write_json(path, content):
@@ -44,11 +45,20 @@ def sync(path):
 
 
 def check_writable(folder, flag):
-    """Raises ValueError, before long work, for a folder that cannot be made or written to. Nothing is made here."""
-    there = os.path.abspath(folder)
+    """Raises ValueError, before long work, for a folder that cannot be made or written to. What is made is removed."""
+    there, made = os.path.abspath(folder), []
     while not os.path.lexists(there):
+        made.append(there)
         there = os.path.dirname(there)
     if not os.path.isdir(there):
         raise ValueError(f'--{flag}={folder} cannot be a folder: {there} is a file or a broken link; choose another.')
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f'--{flag}={folder} cannot be written to: no permission in {there}; choose another.')
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f'--{flag}={folder} cannot be made or written to ({error.strerror}); choose another folder, '
+                         f'or see to {there}.') from error
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):
+                os.rmdir(each)

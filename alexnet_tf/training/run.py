@@ -42,6 +42,9 @@ def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=Non
 
     Raises: ValueError for a bad record, a checkpoint that cannot be written, or a loss that is not finite.
     """
+    if pace.batch_size > len(dataset):
+        log(f'Note: a batch of {pace.batch_size} is more than the {len(dataset)} training images, so that each step '
+            'sees some of them more than once; a smaller --batch_size trains on each once an epoch.')
     train_step, batches_from, validate = pieces(state, dataset, validation, batch_size=pace.batch_size, **options)
     try:
         return loop.train(state, train_step, batches_from, train_dir=train_dir, rates=rates, pace=pace,

@@ -72,8 +72,10 @@ def images(tmp_path_factory):
 def built(images, tmp_path_factory):
     """What the command makes of them, by two processes, with four training shards."""
     output = tmp_path_factory.mktemp('built') / 'my records'
-    printed = run_python('-m', 'alexnet_tf.build_tfrecords', f'--input_dir={images}', f'--output_dir={output}',
-                         '--train_shards=4', '--num_processes=2').stdout
+    result = run_python('-m', 'alexnet_tf.build_tfrecords', f'--input_dir={images}', f'--output_dir={output}',
+                        '--train_shards=4', '--num_processes=2')
+    printed = result.stdout
+    assert not result.stderr  # no notes of TensorFlow's, from no process
     assert '32 train images, 6 validation images of 2 classes in 5 shards' in printed and '/s)' in printed
     assert f"Next: python train_image_classifier.py --dataset_dir='{output}'\n" in printed
     return output

@@ -35,6 +35,26 @@ def test_input_folders_that_do_not_fit(folder, make, message):
         image_folders.list_images(str(folder))
 
 
+@pytest.mark.parametrize('name', ['Val', 'VAL', 'vall', 'valid', 'Validation', 'validate'])
+def test_a_folder_that_is_meant_to_be_val_is_refused(folder, name):
+    (folder / 'val').rename(folder / name)
+    with pytest.raises(ValueError, match=f"{name}' is not read: .* must be called val or validation. Rename it"):
+        image_folders.list_images(str(folder))
+
+
+def test_what_may_be_a_mistake_is_noted(folder):
+    notes = []
+    image_folders.list_images(str(folder), notes.append)
+    assert not notes
+    (folder / 'val' / 'dog' / 'a.jpg').unlink()
+    image_folders.list_images(str(folder), notes.append)
+    assert notes.pop() == 'Note: val has no images of 1 of the 2 classes of train: dog.'
+    (folder / 'val').rename(folder / 'test')
+    assert set(image_folders.list_images(str(folder), notes.append)[1]) == {'train'}
+    assert notes == [f'Note: {folder} has no folder val or validation, so there will be no validation split. Not read: '
+                     'test.']
+
+
 @pytest.mark.parametrize('name', ['a\x1b[31m', 'a\nb', 'a\u202eb', os.fsdecode(b'caf\xe9'), '\x07'])
 def test_a_class_folder_of_control_characters_is_refused_and_shown_escaped(name, tmp_path):
     (tmp_path / 'train' / name).mkdir(parents=True)

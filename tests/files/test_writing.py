@@ -33,5 +33,15 @@ def test_a_folder_that_cannot_be_one_is_refused_before_long_work(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match=r'--eval_dir=.*file/deep cannot be a folder: .*file is a file or a broken'):
         writing.check_writable(str(tmp_path / 'file' / 'deep'), 'eval_dir')
+    long = 300 * 'a'
+    with pytest.raises(ValueError, match=rf'--eval_dir=.*{long} cannot be made or written to \(File name too long\); '):
+        writing.check_writable(str(tmp_path / 'new' / long), 'eval_dir')
     writing.check_writable(str(tmp_path / 'new' / 'deep'), 'eval_dir')
-    assert os.listdir(tmp_path) == ['file']  # nothing is made yet
+    writing.check_writable(str(tmp_path), 'eval_dir')
+    assert os.listdir(tmp_path) == ['file']  # nothing is left there
+
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='there is no /proc')
+def test_a_place_where_no_folder_can_be_made_is_refused():
+    with pytest.raises(ValueError, match=r'--train_dir=/proc/x/y cannot be made or written to .*; choose another'):
+        writing.check_writable('/proc/x/y', 'train_dir')

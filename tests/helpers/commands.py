@@ -53,10 +53,8 @@ def call_once(module, *arguments, positional=None):
     printed, status, message = io.StringIO(), 0, ''
     with contextlib.redirect_stdout(printed), mock.patch.object(signals, 'end', _end):
         try:
-            rest = flags.FLAGS(['x', *map(str, arguments)])
+            rest = command.parse('x', ['x', *map(str, arguments)], module.ROWS)
             command.guarded('x', module.main, rest, module.ROWS, positional)
-        except flags.Error as error:
-            status, message = 1, str(error)  # absl prints it and exits with 1
         except SystemExit as end:
             status, message = (1, end.code) if isinstance(end.code, str) else (end.code, '')
         except BaseException:

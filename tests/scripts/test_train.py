@@ -38,6 +38,13 @@ def test_a_run_leaves_what_it_promises(trained):
             'validation/recall_5'} <= tags
 
 
+def test_a_batch_larger_than_the_training_set_is_noted(small_records, tmp_path, narrow):
+    for size, notes in (48, 0), (49, 1):
+        printed = call('train_image_classifier', f'--dataset_dir={small_records}', f'--train_dir={tmp_path}/{size}',
+                       f'--batch_size={size}', '--max_number_of_steps=0', check=True).stdout
+        assert printed.count(f'Note: a batch of {size} is more than the 48 training images') == notes
+
+
 @pytest.mark.slow
 def test_two_devices_give_the_numbers_of_one(trained, small_records, tmp_path):
     # Dropout, noise, loss and decay included. Sums in another order differ by 1e-7, which a larger learning
