@@ -9,6 +9,7 @@ counts as failed. Processes that tests start see the code as it is. Files of the
 """
 import argparse
 import contextlib
+import gc
 import hashlib
 import importlib.machinery
 import json
@@ -150,7 +151,9 @@ class First:
 
 
 def run_tests(tests, *plugins):
-    return pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '--no-header', '--tb=short', *tests], plugins)
+    # pytest would collect garbage twice to find what was never awaited, which takes longer than most tests
+    return pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '-p', 'no:unraisableexception', '--tb=short', *tests],
+                       plugins)
 
 
 def try_mutant(target, mutant, tests, result):
@@ -241,6 +244,7 @@ def main():
         import tf_keras  # noqa: F401
         with contextlib.suppress(ImportError):
             import tf_slim  # noqa: F401
+        gc.freeze()  # else every child copies TensorFlow's objects when it collects garbage
         by_line, seconds = tests_by_line(TARGETS, arguments.tests, arguments.folder)
         for target, mutant in everything:
             row = results.get(mutant.key)

@@ -1,7 +1,7 @@
 """Gradients in bfloat16 beside those in float32, a layer at a time.
 
-How far bfloat16 may be away is taken from a plain network, written here of TensorFlow's own operations, in both types on
-the same processor: its rounding is not this one's everywhere.
+How far bfloat16 may be away is taken from a plain network of TensorFlow's own operations, in both types and on the same
+processor, since each rounds in its own way.
 """
 import numpy as np
 import pytest
