@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.data.color_noise import ColorNoise, color_noise
+from alexnet_tf.data.color_noise import IMAGENET_EIGENVECTORS, ColorNoise, color_noise
 from tests.helpers.commands import call
 
 
@@ -40,6 +40,14 @@ def test_kinds_of_color_noise():
     np.testing.assert_allclose(levels('deviations', info), [0.1, 0.2, 0.3], rtol=1e-6)
     np.testing.assert_allclose(levels('popular', info), levels('popular'), rtol=1e-6)  # whatever the data
     assert color_noise(info, scale=0) is None
+
+
+def test_imagenets_axes_stand_upright_on_each_other():
+    """As published they have four digits; another sign or number would show."""
+    axes = np.array(IMAGENET_EIGENVECTORS)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-3)
+    assert ColorNoise(axes).divisor == 1
 
 
 def test_recovered_axes_give_the_noise_they_should(tmp_path):

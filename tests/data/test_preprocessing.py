@@ -81,6 +81,13 @@ def test_square_side_is_in_proportion():
     assert [preprocessing.square_side(size) for size in (224, 227, 64, 112, 7)] == [256, 256, 73, 128, 8]
 
 
+def test_jitter_begins_at_the_square_without_it():
+    preprocessing.check_resize_side_max(256, 224)
+    preprocessing.check_resize_side_max(None, 224)
+    with pytest.raises(ValueError, match='--resize_side_max=255; for crops of 224 pixels it must be at least 256'):
+        preprocessing.check_resize_side_max(255, 224)
+
+
 @pytest.mark.parametrize('kind', ['rgb', 'progressive', 'gray', 'cmyk', 'png'])
 def test_decode_gives_pillows_pixels(kind):
     image_module = pytest.importorskip('PIL.Image', reason='Pillow is the independent decoder')
@@ -139,6 +146,18 @@ def test_training_image_is_a_function_of_its_seed():
         seen.append((top, left, image[0, 0, 1] > image[0, -1, 1]))
     tops, lefts, mirrored = zip(*seen)
     assert set(tops) == set(lefts) == set(range(33)) and 0.4 < np.mean(mirrored) < 0.6
+
+
+def test_crops_are_those_of_runs_before():
+    """A run that goes on with another version of this code sees the crops that it would have seen."""
+    encoded = tf.io.encode_png(COORDINATES).numpy()
+    for number in range(8):
+        seed = tf.constant([3, number], tf.int64)
+        top, left, mirror, _ = tf.random.stateless_uniform(
+            [4], tf.random.experimental.stateless_fold_in(seed, 1)).numpy()
+        region = COORDINATES[int(33 * top):, int(33 * left):][:224, :224]
+        expected = region[:, ::-1] if mirror < 0.5 else region
+        np.testing.assert_array_equal(preprocessing.training_image(encoded, seed), expected)
 
 
 def test_training_image_of_another_size():
@@ -258,3 +277,7 @@ def test_training_batch_is_its_steps():
     noisy = preprocessing.training_batch(images, mean, [0, 1], noise=noise)
     np.testing.assert_array_equal(noisy, preprocessing.add_color_noise(plain, [0, 1], axes) / 1.5)
     np.testing.assert_array_equal(preprocessing.training_batch(images, mean, [0, 1], noise=noise, noise_on=0.0), plain)
+    twice = preprocessing.training_batch(images, mean, [0, 1], noise=ColorNoise(axes, divisor=2.0))
+    np.testing.assert_allclose(twice, noisy * (1.5 / 2), rtol=1e-6)
+    part = preprocessing.training_batch(images[1:], mean, [0, 1], noise=noise, first_row=1, rows=3)
+    np.testing.assert_array_equal(part, noisy[1:])  # the share of a device

@@ -209,3 +209,40 @@ def test_parts_of_the_channels_draw_as_the_whole():
         halves = [ops.dropout(half, 0.5, training=True, part=(number, 2))
                   for number, half in enumerate(tf.split(ONES, 2, -1))]
     np.testing.assert_array_equal(tf.concat(halves, -1), whole)
+
+
+@pytest.mark.parametrize('options', [{'number': 2}, {'rescale': False}, {'part': (1, 2)}], ids=str)
+def test_training_may_be_a_tensor(options):
+    with ops.dropout_draws(tf.constant([1, 2])):
+        for training in (True, False):
+            expected = ops.dropout(ONES, 0.5, training=training, **options)
+            np.testing.assert_array_equal(ops.dropout(ONES, 0.5, training=tf.constant(training), **options), expected)
+
+
+# Rows -------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_dropout_drops_in_training_alone():
+    row = rows.Dropout('dropout6', keep_prob=0.5, number=2)
+    np.testing.assert_array_equal(ops.apply(row, ONES), ONES)
+    with ops.dropout_draws(tf.constant([1, 2])):
+        np.testing.assert_array_equal(ops.apply(row, ONES, training=True), draw(ONES, layers=2)[1])
+        halves = [ops.apply(row, half, training=True, part=(number, 2))
+                  for number, half in enumerate(tf.split(ONES, 2, -1))]
+        np.testing.assert_array_equal(tf.concat(halves, -1), draw(ONES, layers=2)[1])
+
+
+@pytest.mark.parametrize('kind, function', [('relu', lambda x: np.maximum(x, 0)), ('tanh', np.tanh)])
+def test_a_row_of_an_activation(kind, function):
+    x = np.linspace(-2, 2, 9, dtype=np.float32)
+    np.testing.assert_allclose(ops.apply(rows.Activation('a', kind), x), function(x), rtol=1e-6)
+
+
+def test_operations_are_named_as_slims():
+    with tf.Graph().as_default() as graph:
+        images = tf.compat.v1.placeholder(tf.float32, [None, 224, 224, 3])
+        alexnet.alexnet_v2(images, 10, global_pool=True)
+        names = {operation.name for operation in graph.get_operations()}
+    assert {f'alexnet_v2/{name}' for name in (
+        *(f'{layer}/{part}' for layer in ('conv1', 'conv5', 'fc6', 'fc7', 'fc8') for part in ('Conv2D', 'BiasAdd')),
+        'pool1/MaxPool', 'pool5/MaxPool', 'global_pool')} <= names

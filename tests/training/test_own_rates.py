@@ -39,10 +39,23 @@ def test_the_original_runs_rates():
     (['0:0.01', '3:conv1=-1'], 'must be at least 0'),
     (['0:0.01', '3:color_noise=0.5'], 'color_noise 0 or 1'),
     (['0:0.01', 'nan:0.1'], 'must be at least 0'),
+    (['0:0.01', 'inf:0.1'], 'must be at least 0'),
+    (['0:0.01', '3:conv1=inf'], 'must be at least 0'),
+    (['0:0.01', '3:conv9/weights=0.1'], 'targets are'),
 ])
 def test_wrong_steps_are_refused(entries, sentence):
     with pytest.raises(ValueError, match=sentence.replace('[', '.')):
         schedules.parse_steps(entries, ['conv1'])
+
+
+def test_targets_from_the_widest_to_the_narrowest():
+    changes = schedules.parse_steps(['0:0.01', '1:weights=0.02', '2:conv1=0.03', '3:conv1/weights=0.04',
+                                     '4:color_noise=0', '5:color_noise=1'], ['conv1', 'conv2'])
+    rates = schedules.Steps(changes)
+    assert rates.own_rates
+    assert [rates.settings(epoch, ['conv1/weights']).factors[0] for epoch in range(4)] == pytest.approx([1, 2, 3, 4])
+    assert rates.settings(3, ['conv1/biases', 'conv2/weights', 'conv2/biases']).factors == pytest.approx((3, 2, 1))
+    assert [rates.settings(epoch, []).color_noise for epoch in (3, 4, 5)] == [True, False, True]
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [4, 8, 8, 3], np.uint8)

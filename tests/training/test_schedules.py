@@ -142,3 +142,9 @@ def test_rates_of_biases_are_a_multiple_of_the_common_one():
     assert twice.own_rates and twice.settings(1, names) == schedules.Settings(pytest.approx(0.04), (1.0, 2.0))
     common = schedules.Decay('plateau', 0.4)
     assert not common.own_rates and common.settings(9, names, 2) == schedules.Settings(pytest.approx(0.004), (1.0, 1.0))
+
+
+def test_without_divisions_no_plateau_has_divided():
+    plateau = schedules.Decay('plateau', 0.4)
+    assert plateau.rate(1) == plateau.settings(1, ()).rate == 0.4
+    assert plateau.settings(1, ()).color_noise is True

@@ -1,0 +1,184 @@
+"""Every flag of the evaluation script and of the commands arrives, as tests/script_flags/test_arrival.py has it for
+training."""
+import dataclasses
+import functools
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from alexnet_tf import compare_curve
+from alexnet_tf.ablation import report, trial, variants
+from alexnet_tf.data import batches, datasets, folder_builder
+from alexnet_tf.files import writing
+from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.run_folder import checkpoints
+from alexnet_tf.serving import saved_model
+from alexnet_tf.weights import checkpoint_files, own_npz, reading
+from tests.helpers import calls
+from tests.helpers.commands import flags_of
+
+NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
+LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
+                         step=3, knows_background=False)
+SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
+COMMANDS = {  # module: (functions, arguments of all calls)
+    'eval_image_classifier': ({
+        (writing, 'check_writable'): None, (datasets, 'check_folder'): None, (precision, 'choose'): None,
+        (scoring, 'Scorer'): None, (scoring.Scorer, 'load'): lambda *_: [LOADED],
+        (datasets, 'open_dataset'): None, (batches, 'EvaluationBatches'): lambda *_, **__: 'batches',
+        (scoring.Scorer, 'score'): lambda *_, **__: (evaluation.Result(2, 0.5, 0.6, 1.5), SCORES, LABELS),
+        (checkpoints, 'follow'): lambda *_: iter(['/no/model.ckpt-3']), (checkpoints, 'damage'): lambda _: None},
+        ['--dataset_dir={records}', '--eval_dir={tmp}/eval', '--checkpoint_path=/no/model.ckpt-3']),
+    'alexnet_tf.build_tfrecords': (
+        {(folder_builder, 'build'): lambda *_, **__: None}, ['--input_dir=/in', '--output_dir=/out']),
+    'alexnet_tf.export': (
+        {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
+         (saved_model, 'export'): lambda *_: None, (own_npz, 'write'): lambda *_: None}, ['--output_dir={tmp}/new']),
+    'alexnet_tf.import_weights': (
+        {(checkpoint_files, 'check_output'): None, (reading, 'read_class_names'): None,
+         (reading, 'read'): lambda *_, variant, **__: (
+             SimpleNamespace(spec=dataclasses.replace(LOADED.spec, variant=variant)), 'a format', None),
+         (checkpoint_files, 'write'): lambda *_: '/made'}, ['--source=/in', '--output_dir={tmp}/new']),
+    'alexnet_tf.ablate': (
+        {(writing, 'check_writable'): None, (precision, 'choose'): None, (datasets, 'open_dataset'): None,
+         (variants, 'variants'): None, (trial, 'train_variant'): lambda variant, seed, *_, **__: {
+             'variant': variant.name, 'seed': seed},
+         (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
+        ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
+         '--precision=float32']),
+    'alexnet_tf.compare_curve': (
+        {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
+         (compare_curve, 'draw'): lambda *_: True}, []),
+}
+NOT_COMPARED = '.self', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
+
+
+ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
+    'eval_image_classifier': {
+        'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
+        'eval_dir': ('{tmp}/two', {'check_writable.folder': '{tmp}/two', 'check_writable 2.folder': '{tmp}/two',
+                                   'results': None, 'two/results': '/no/model.ckpt-3'}),
+        'dataset_dir': ('{other}', {'check_folder.folder': '{other}', 'check_folder 2.folder': '{other}',
+                                    'open_dataset.folder': '{other}'}),
+        'dataset_name': ('flowers', {'open_dataset.default_num_classes': None}),
+        'dataset_split_name': ('train', {'open_dataset.split': 'train', 'score.num_examples': 48}),
+        'labels_offset': (1, {'open_dataset.labels_offset': 1}),
+        'model_name': ('alexnet', {'Scorer.model_name': 'alexnet'}),
+        'batch_size': (7, {'EvaluationBatches.batch_size': 7}),
+        'max_num_batches': (2, {'score.max_num_batches': 2, 'score.num_examples': 6}, '--batch_size=3'),
+        'eval_image_size': (230, {'Scorer.image_size': 230}),
+        'views': ('10', {'Scorer.num_views': 10, 'views': 10}),
+        'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'Scorer.dtype': 'mixed_bfloat16'}),
+        'num_preprocessing_threads': (3, {'EvaluationBatches.num_threads': 3}),
+        'max_bad_records': (2, {'open_dataset.max_bad_records': 2}),
+        'scores_file': ('{tmp}/scores.npz', {
+            'check_writable 2.folder': '{tmp}', 'check_writable 2.flag': 'scores_file',
+            'check_writable 3.folder': '{tmp}/eval', 'check_writable 3.flag': 'eval_dir',
+            'score.keep_scores': True, 'scores': 190.0}),
+        'wait_for_checkpoints': ('true', {
+            'follow.folder': '/no/model.ckpt-3', 'follow.timeout_secs': 3600.0, 'damage.path': '/no/model.ckpt-3'}),
+        'wait_timeout_secs': (2.5, {'follow.timeout_secs': 2.5}),
+    },
+    'alexnet_tf.build_tfrecords': {
+        'input_dir': ('/a', {'build.input_dir': '/a'}), 'output_dir': ('/b', {'build.output_dir': '/b'}),
+        'seed': (4, {'build.seed': 4}), 'train_shards': (3, {'build.shards.train': 3}),
+        'validation_shards': (2, {'build.shards.validation': 2}),
+        'resize_shorter_side': (300, {'build.resize_shorter_side': 300}), 'quality': (80, {'build.quality': 80}),
+        'skip_unreadable': ('true', {'build.skip_unreadable': True}),
+        'synset_names': ('/names', {'build.synset_names': '/names'}), 'num_processes': (3, {'build.num_processes': 3}),
+    },
+    'alexnet_tf.export': {
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
+        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b'}),
+        'to': ('npz', {'export.loaded': None, 'export.output_dir': None, 'write.loaded': LOADED,
+                       'write.path': '{tmp}/new/weights.npz'}),
+        'model_name': ('alexnet', {'load.model_name': 'alexnet'}),
+    },
+    'alexnet_tf.import_weights': {
+        'source': ('/a', {'read.path': '/a'}),
+        'output_dir': ('{tmp}/b', {'check_output.folder': '{tmp}/b', 'write.folder': '{tmp}/b'}),
+        'variant': ('caffe', {'read.variant': 'caffe', 'write.loaded': lambda _, after: after.spec.variant == 'caffe'}),
+        'class_names': ('{names}', {'read_class_names.path': '{names}', 'read.class_names': ('one', 'two')}),
+    },
+    'alexnet_tf.ablate': {
+        'dataset_dir': ('{other}', {
+            'open_dataset.folder': '{other}', 'open_dataset 2.folder': '{other}',
+            'train_variant.dataset': ('other', 'train'), 'train_variant.validation': ('other', 'validation')}),
+        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'train_variant.folder': '{tmp}/b/alexnet-0',
+                                   'draw.path': '{tmp}/b/curves.png'}),
+        'epochs': (3, {'train_variant.epochs': 3}),
+        'seeds': ('2', {'train_variant.seed': 2, 'train_variant.folder': '{tmp}/ablations/alexnet-2',
+                        'table.results': [{'variant': 'alexnet', 'seed': 2}],
+                        'draw.results': [{'variant': 'alexnet', 'seed': 2}]}),
+        'width': (0.5, {'variants.width': 0.5, 'train_variant.variant.table': lambda before, after: (
+            before[0].filters, after[0].filters) == (96, 48)}),
+        'batch_size': (16, {'train_variant.batch_size': 16}),
+        'learning_rate': (0.5, {'train_variant.learning_rate': 0.5}),
+        'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'train_variant.dtype': 'mixed_bfloat16'}),
+        'only': ('no dropout', {
+            'train_variant.variant.name': 'no dropout', 'train_variant.variant.keep_prob': 1.0,
+            'train_variant.variant.paper': lambda before, after: not before and 'overfitting' in after,
+            'train_variant.folder': '{tmp}/ablations/no_dropout-0',
+            'table.results': [{'variant': 'no dropout', 'seed': 0}],
+            'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
+    },
+    'alexnet_tf.compare_curve': {
+        'train_dir': ('/a', {'read_run.train_dir': '/a', 'draw.path': '/a/curve.png'}),
+        'num_examples': (100, {'read_run.num_examples': 100}), 'batch_size': (16, {'read_run.batch_size': 16}),
+        'output': ('{tmp}/c.svg', {'draw.path': '{tmp}/c.svg', 'check_writable.folder': '{tmp}',
+                                   'check_writable.flag': 'output'}),
+    },
+}
+
+
+def rows_of(module):
+    return [row for row in importlib.import_module(module).ROWS if not row.refused]
+
+
+@pytest.mark.parametrize('module', COMMANDS)
+def test_every_flag_has_its_place(module):
+    assert set(ARRIVES[module]) == {row.name for row in rows_of(module)}
+
+
+def written(folder):
+    """What an evaluation wrote: its results' checkpoint and views, the sum of the scores."""
+    found = {}
+    for name, place in (('eval', ''), ('two', 'two/')):
+        if (folder / name / 'eval_results.json').exists():
+            results = json.loads((folder / name / 'eval_results.json').read_text())
+            found |= {f'{place}results': results['checkpoint'], 'views': results['views']}
+    if (folder / 'scores.npz').exists():
+        found['scores'] = np.load(folder / 'scores.npz')['scores'].sum()
+    return found
+
+
+@pytest.mark.parametrize('module, name', [(module, name) for module in COMMANDS for name in ARRIVES[module]])
+def test_a_flag_arrives_and_changes_nothing_else(module, name, small_records, tmp_path):
+    functions, common = COMMANDS[module]
+    value, expected, *beside = ARRIVES[module][name]
+    (tmp_path / 'other').symlink_to(small_records)
+    (tmp_path / 'names').write_text('one\ntwo\n')
+    counts = iter('ab')
+
+    def filled(text, tmp):
+        places = {'{tmp}': str(tmp), '{records}': str(small_records), '{other}': str(tmp_path / 'other'),
+                  '{names}': str(tmp_path / 'names')}
+        return functools.reduce(lambda text, place: text.replace(*place), places.items(), text)
+
+    def call(*arguments):
+        tmp = tmp_path / next(counts)
+        tmp.mkdir()
+        found = calls.of_command(importlib.import_module(module), functions,
+                                 *[filled(argument, tmp) for argument in [*common, *arguments]])
+        assert found['exit'] == 0, found['said']
+        kept = found | written(tmp)
+        return {name: value.replace(str(tmp), '{tmp}') if isinstance(value, str) else value
+                for name, value in kept.items() if not name.endswith(NOT_COMPARED)}
+    row = next(row for row in rows_of(module) if row.name == name)
+    expected = {place: wanted.replace('{other}', str(tmp_path / 'other')).replace('{names}', str(tmp_path / 'names'))
+                if isinstance(wanted, str) else wanted for place, wanted in expected.items()}
+    with flags_of(importlib.import_module(module).ROWS):
+        calls.check(row, rows_of(module), call, value, expected, *beside)

@@ -1,0 +1,104 @@
+"""What the training script does whatever the flags: what it says, and what it calls the library with."""
+import shlex
+
+import pytest
+
+import train_image_classifier
+from alexnet_tf.console import signals
+from alexnet_tf.model import evaluation
+from alexnet_tf.script_flags.train import ROWS
+from alexnet_tf.training import run
+from tests.helpers import calls
+from tests.helpers.commands import call_once, flags_of, messages_of
+from tests.helpers.train_calls import FUNCTIONS, MODEL, SimpleNamespace
+
+
+def state_at(step, best=0.25):
+    return SimpleNamespace(step=SimpleNamespace(numpy=lambda: step), best_accuracy=SimpleNamespace(numpy=lambda: best))
+
+
+@pytest.fixture
+def train(small_records, tmp_path):
+    """A function of arguments, step and result of the run; gives (what the script prints, what it calls)."""
+    def called(*arguments, step=0, result=None):
+        others = {(run, 'begin'): lambda *_, **__: state_at(step), (run, 'train'): lambda *_, **__: result}
+        with flags_of(ROWS), calls.noted(FUNCTIONS | others) as found:
+            done = call_once(train_image_classifier, f'--train_dir={tmp_path / "a run"}',
+                             f'--dataset_dir={small_records}', '--precision=float32', *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines(), found
+    return called
+
+
+def test_what_a_run_is_made_of(train):
+    found = train()[1]
+    assert found['check_writable.flag'] == 'train_dir' and found['open_splits.default_num_classes'] == 1000
+    assert found['build.devices'] == 'towers' and found['begin.model'] is MODEL
+    assert found['begin.optimizer'] == 'optimizer' and found['begin.plateau'] == 'plateau'
+    assert found['train.state'].best_accuracy.numpy() == 0.25 and found['train.mean'] == [1, 2, 3]
+    assert isinstance(found['train.notice'], signals.Notice)
+    # 48 images, 128 at once: an epoch is less than a step, 90 epochs are 33.75
+    assert (found['train.pace.max_steps'], found['train.pace.validate_every']) == (34, 1)
+    assert found['check_resize_side_max.size'] == 224
+    assert found['write.values.precision'] == 'float32' and found['write.values.dataset'].startswith('48 records of ')
+
+
+@pytest.mark.parametrize('step', [0, 1])
+def test_only_a_run_past_its_first_step_is_resumed(train, step):
+    assert train(step=step)[1]['write.resumed'] == (step == 1)
+
+
+def test_what_it_says(train, small_records, tmp_path):
+    said, _ = train('--batch_size=8', result=evaluation.Result(20, 0.5, 0.75, 1.0))
+    trained, folder = shlex.quote(str(tmp_path / 'a run')), shlex.quote(str(small_records))
+    assert said == [
+        'Threads per operation: 2 (why).', 'Precision: float32, as asked.',
+        f"{small_records} has no statistics of build_tfrecords: ImageNet's mean RGB and color axes are used.",
+        f'Training alexnet_v2 with 7 parameters on 48 images of 10 classes from {small_records}: steps 0 to 540, 6.0 '
+        'steps per epoch.',
+        'Finished at step 540: top-1 50.00%, top-5 75.00% of 20 validation images (best top-1: 25.00%).',
+        f'Next: python eval_image_classifier.py --checkpoint_path={trained} --dataset_dir={folder} --views=10, or '
+        f'python -m alexnet_tf.export --checkpoint_path={trained} --output_dir=exported']
+
+
+def test_what_it_says_at_the_end_of_other_runs(train, tmp_path):
+    *_, none = train('--max_number_of_steps=0')[0]
+    assert none == 'No step was asked for, so none was trained and nothing saved.'
+    *_, without_validation, following = train('--max_number_of_steps=1')[0]
+    assert without_validation.startswith('Training ') and following.startswith('Next: ')
+    for step in (5, 6):
+        *_, already, following = train('--max_number_of_steps=5', step=step)[0]
+        assert already.startswith(f'{tmp_path / "a run"} is trained to step {step} already; for more give a ')
+        assert following.startswith('Next: ')
+
+
+def test_the_sample_needs_no_folder_afterwards(small_records, tmp_path):
+    with flags_of(ROWS), calls.noted(FUNCTIONS):
+        said = call_once(train_image_classifier, f'--train_dir={tmp_path}').stdout
+    assert 'on 2000 images of 10 classes' in said and '--dataset_dir' not in said.splitlines()[-1]
+
+
+def test_what_goes_together_is_not_refused(small_records, tmp_path):
+    with calls.noted(FUNCTIONS):
+        assert set(messages_of('train_image_classifier', [
+            [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', *arguments] for arguments in (
+                ['--optimizer=sgd', '--bias_learning_rate_factor=2'], ['--optimizer=adam'],
+                ['--optimizer=sgd', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1'],
+                ['--validation_split_name=', '--learning_rate_decay_type=fixed'],
+                ['--num_clones=2', '--batch_size=6'])])) == {''}
+
+
+def test_rates_of_single_variables_are_refused_where_the_optimizer_cannot(small_records, tmp_path):
+    common = [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--optimizer=adam']
+    for message in messages_of('train_image_classifier', [
+            [*common, '--bias_learning_rate_factor=2'],
+            [*common, '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1']]):
+        assert '--optimizer=adam cannot give single variables a rate of their own' in message
+
+
+def test_what_a_killed_run_left_half_written_is_removed(train, tmp_path):
+    (tmp_path / 'a run').mkdir()
+    stray = tmp_path / 'a run' / 'model.ckpt-7.manifest.json.partial'
+    stray.write_text('{')
+    said, _ = train()
+    assert not stray.exists() and 'what was left half written: model.ckpt-7.manifest.json.partial.' in said[2]

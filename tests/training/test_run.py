@@ -1,0 +1,149 @@
+"""run.begin and run.train: what is put together there reaches the state, the step, the batches and the validation."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from alexnet_tf.console import signals
+from alexnet_tf.data import batches, datasets, preprocessing
+from alexnet_tf.data.color_noise import ColorNoise
+from alexnet_tf.run_folder import checkpoints, metrics
+from alexnet_tf.training import optimizers, run
+from alexnet_tf.training.pace import Pace
+from alexnet_tf.training.plateau import Plateau
+from alexnet_tf.training.schedules import Decay
+from nets import ops
+from tests.helpers import small_run
+
+MEAN = np.array([120, 110, 100], np.float32)
+BATCH, SIZE = 4, 32
+
+
+@pytest.fixture(scope='module')
+def splits():
+    """The first 40 training and 20 validation images of the sample, of which two bad ones may be left out."""
+    return [small_run.first(datasets.open_dataset(datasets.SAMPLE_DIR, split, max_bad_records=2), count)
+            for split, count in (('train', 40), ('validation', 20))]
+
+
+def new_state(**options):
+    return run.begin(small_run.network(), optimizer=optimizers.make('momentum'), **options)
+
+
+# Beginning --------------------------------------------------------------------------------------------
+
+
+def test_a_state_as_it_is_asked_for():
+    plateau = Plateau(2)
+    state = new_state(trainable_scopes=['small/fc8'], plateau=plateau, own_rates=True, log=pytest.fail)
+    assert state.trainable_names == ['fc8/weights', 'fc8/biases'] and state.plateau is plateau
+    assert state.rate_factors.numpy().tolist() == [1, 1]
+    state = new_state(log=pytest.fail)
+    assert len(state.trainable) == 4 and state.plateau is None and state.rate_factors is None
+
+
+def test_it_goes_on_from_the_folder(tmp_path):
+    lines, state = [], new_state()
+    state.step.assign(7)
+    checkpoints.save(str(tmp_path), 7, state.tensors())
+    assert int(new_state(train_dir=str(tmp_path), log=lines.append).step) == 7 and 'Resuming from' in lines[-1]
+    assert int(new_state(train_dir=str(tmp_path / 'new'), log=lines.append).step) == 0 and 'Fresh' in lines[-1]
+
+
+# Pieces -----------------------------------------------------------------------------------------------
+
+
+def first_batch(splits, step, **options):
+    options = {'batch_size': BATCH, 'seed': 3, 'mean': MEAN} | options
+    images, labels = next(iter(run.pieces(new_state(), *splits, **options)[1](step)))
+    return images.numpy(), labels.numpy()
+
+
+@pytest.mark.parametrize('options', [{}, {'resize_side_max': 50}, {'augment': False}, {'seed': 5, 'num_threads': 1}])
+def test_batches_are_those_of_the_seed_and_the_step(splits, options):
+    found, labels = first_batch(splits, 2, **options)
+    seed, crop = options.get('seed', 3), {name: options[name] for name in ('resize_side_max', 'augment')
+                                          if name in options}
+    examples = [splits[0].example(position) for position in batches.positions(seed, 2 * BATCH, BATCH, 40)]
+    expected = [preprocessing.training_image(image, tf.constant([seed, 2 * BATCH + row], tf.int64), size=SIZE, **crop)
+                for row, (image, _) in enumerate(examples)]
+    np.testing.assert_array_equal(found, expected)
+    assert labels.tolist() == [label for _, label in examples]
+
+
+def test_the_step_has_the_mean_the_noise_the_smoothing_and_the_decay(splits):
+    """The loss and fc8's biases, which do not decay, and its weights, beside TensorFlow's operations."""
+    noise = ColorNoise(np.diag([30.0, 20.0, 10.0]).astype(np.float32), 1.2)
+    state, twin = new_state(), small_run.network()
+    step, batches_from, _ = run.pieces(state, *splits, batch_size=BATCH, seed=3, mean=MEAN, noise=noise,
+                                       weight_decay=0.5, label_smoothing=0.2)
+    images, labels = next(iter(batches_from(0)))
+    state.optimizer.learning_rate.assign(0.001)
+    loss = float(step(images, labels, tf.constant(0, tf.int64)))
+    seed = tf.constant([3, 0], tf.int64)
+    draws = tf.random.stateless_normal([BATCH, 3], preprocessing.stream(seed, 3)).numpy()
+    inputs = (images.numpy() - MEAN + (draws @ noise.axes)[:, None, None]) / 1.2
+    targets = np.eye(10)[labels] * 0.8 + 0.02
+    with ops.dropout_draws(preprocessing.stream(seed, 4)), tf.GradientTape() as tape:
+        expected = -tf.reduce_mean(tf.reduce_sum(targets * tf.nn.log_softmax(
+            tf.cast(twin(inputs.astype(np.float32), training=True), tf.float64)), 1))
+    weights, biases = (getattr(twin.get_layer('fc8'), name) for name in ('kernel', 'bias'))
+    gradients = tape.gradient(expected, [weights, biases])
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    layer = state.model.get_layer('fc8')
+    np.testing.assert_allclose(layer.bias, biases - 0.001 * gradients[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(layer.kernel, weights - 0.001 * (gradients[0] + 0.5 * weights), rtol=1e-4, atol=1e-6)
+
+
+def test_the_validation_scores_the_middle_of_every_image_once(splits):
+    state = new_state()
+    state.model.get_layer('fc8').kernel.assign(0.01 * tf.random.stateless_normal([4, 4, 8, 10], [1, 2]))
+    result = run.pieces(state, *splits, batch_size=BATCH, seed=3, mean=MEAN)[2]()
+    examples = [splits[1].example(position) for position in range(20)]
+    images = np.stack([preprocessing.central_crop(preprocessing.evaluation_image(image, size=SIZE), SIZE)
+                       for image, _ in examples])
+    logits, labels = state.model(images - MEAN).numpy(), np.array([label for _, label in examples])
+    assert result.num_examples == 20 and result.accuracy == np.mean(logits.argmax(1) == labels)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    assert result.loss == pytest.approx(float(tf.reduce_mean(losses)), rel=1e-4)
+    calls = []
+    run.pieces(state, *splits, batch_size=BATCH, seed=3, mean=MEAN)[2](lambda: calls.append(None))
+    assert calls
+    assert run.pieces(state, splits[0], batch_size=BATCH, seed=3, mean=MEAN)[2] is None
+
+
+# Training ---------------------------------------------------------------------------------------------
+
+
+def train(folder, splits, **options):
+    lines = []
+    result = run.train(new_state(), *splits, train_dir=str(folder), log=lines.append, **{
+        'pace': Pace(3, BATCH, 40, validate_every=2, log_every=1), 'rates': Decay('polynomial', 0.003, end=0.0,
+                                                                                 epochs_per_decay=0.3),
+        'seed': 3, 'mean': MEAN} | options)
+    return result, lines
+
+
+def test_a_run_writes_and_says_what_it_does(splits, tmp_path):
+    result, lines = train(tmp_path, splits)
+    rows = metrics.read(str(tmp_path))
+    assert [(row['kind'], row['step']) for row in rows] == [
+        ('train', 1), ('train', 2), ('validation', 2), ('train', 3), ('validation', 3)]
+    assert [row['learning_rate'] for row in rows if row['kind'] == 'train'] == pytest.approx([0.003, 0.002, 0.001])
+    assert result.loss == rows[-1]['loss'] and result.num_examples == 20
+    assert sum(line.startswith('step ') for line in lines) == 3
+    assert lines[-2:] == [f'Bad records left out of split {split!r} of {datasets.SAMPLE_DIR}: 0 of {count} '
+                          '(--max_bad_records=2).' for split, count in (('train', 40), ('validation', 20))]
+
+
+def test_without_a_validation_split_there_is_no_result(splits, tmp_path):
+    result, lines = train(tmp_path, splits[:1])
+    assert result is None and sum('Bad records' in line for line in lines) == 1
+
+
+def test_a_run_that_is_stopped_reports_its_bad_records_too(splits, tmp_path):
+    notice, lines = signals.Notice(), []
+    notice.number = signals.SIGNALS[0]
+    with pytest.raises(signals.Stopped):
+        run.train(new_state(), *splits, train_dir=str(tmp_path), notice=notice, log=lines.append, seed=0, mean=MEAN,
+                  pace=Pace(3, BATCH, 40), rates=Decay('fixed', 0.1))
+    assert sum('Bad records' in line for line in lines) == 2
