@@ -82,15 +82,18 @@ def flops(table, classes, size, training):
     return 3 * forward - 2 * walked[0] if training else forward
 
 
-def markdown(results, share_of='matrix product'):
-    """The rows as a Markdown table."""
-    lines = [f'| | peer | dtype | batch | median | lowest to highest | ours / peer | share of {share_of} |',
-             '|---|---|---|---|---|---|---|---|']
+COLUMNS = {'ratio': 'ours / peer', 'share': 'share of matrix product'}
+
+
+def markdown(results, columns=COLUMNS):
+    """The rows as a Markdown table. columns: {field of Row: heading}, after those that every table has."""
+    lines = [f'| | peer | dtype | batch | median | lowest to highest | {" | ".join(columns.values())} |',
+             '|---' * (6 + len(columns)) + '|']
     for row in results:
-        ratio = '' if row.ratio is None else f'{row.ratio:.2f}'
-        share = '' if row.share is None else f'{row.share:.2f}'
         lines.append(f'| {row.name} | {row.peer} | {row.dtype} | {row.batch} | {row.median:.4g} {row.unit} | '
-                     f'{row.low:.4g} to {row.high:.4g} | {ratio} | {share} |')
+                     f'{row.low:.4g} to {row.high:.4g} |')
+        for value in (getattr(row, field) for field in columns):
+            lines[-1] += '  |' if value is None else f' {value:.2f} |'
     return '\n'.join(lines)
 
 
@@ -108,11 +111,11 @@ def machine():
             'python': platform.python_version(), **versions}
 
 
-def report(results, path=None, share_of='matrix product'):
+def report(results, path=None, columns=COLUMNS):
     """Prints machine and table; writes both to path as JSON."""
     facts = machine()
     print(', '.join(f'{name} {value}' for name, value in facts.items() if value))
-    print(markdown(results, share_of))
+    print(markdown(results, columns))
     if path:
         with open(path, 'w', encoding='utf-8') as file:
             json.dump({'machine': facts, 'rows': [dataclasses.asdict(row) for row in results]}, file, indent=1)
