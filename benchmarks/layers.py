@@ -9,16 +9,20 @@ kernel. `networks`: alexnet with its LRN rows beside alexnet without. Shapes are
 import contextlib
 import dataclasses
 import functools
+import gc
 import statistics
 
 import tensorflow as tf
+import tf_keras
 from absl import flags, logging
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import preprocessing
-from benchmarks import peers, timing
-from benchmarks.train_step import CLASSES, POLICIES, SIZE, TABLES, forget, ours
+from benchmarks import inputs, timing
+from benchmarks.inputs import CLASSES, SIZE
+from benchmarks.networks import POLICIES, TABLES
+from benchmarks.ours import step_and_state
 from nets import alexnet, normalization, ops, rows
 
 FLAGS = flags.FLAGS
@@ -101,24 +105,31 @@ def group_rows(row, shape, dtype):
 
 def network_rows(dtype):
     """Rows of alexnet with and without LRN: a training step, the model as exported, the model as it is evaluated."""
-    images, labels = timing.random_batch(FLAGS.batch_size, SIZE, CLASSES)
+    images, labels = inputs.random_batch(FLAGS.batch_size)
     names = {'alexnet without LRN': 'without LRN', 'alexnet': 'with LRN'}
-    training = {what: ours(network, images, labels, dtype) for network, what in names.items()}
+    training = {what: step_and_state(network, images, labels, dtype)[0] for network, what in names.items()}
     result = in_turns('alexnet, training step', dtype, training)
     forget(training)
-    inference, inputs = {}, tf.constant(images)
+    inference, given = {}, tf.constant(images)
     for network, what in names.items():
         model = alexnet.from_table(TABLES[network], CLASSES, dtype=dtype)  # weights as loading.load keeps them
 
         def logits(images, model=model):
-            return model(preprocessing.subtract_mean(images, peers.MEAN), training=False)
-        inference[what] = functools.partial(forward(logits), inputs)
+            return model(preprocessing.subtract_mean(images, inputs.MEAN), training=False)
+        inference[what] = functools.partial(forward(logits), given)
         if network == 'alexnet':
             inference[f'{what}, compiled (evaluation)'] = functools.partial(
-                forward(logits, compiled=True), inputs)
+                forward(logits, compiled=True), given)
     result += in_turns('alexnet, inference', dtype, inference)
     forget(inference)
     return result
+
+
+def forget(runs):
+    """Frees the memory of the functions and their models."""
+    runs.clear()
+    tf_keras.backend.clear_session()
+    gc.collect()
 
 
 def in_turns(name, dtype, runs):
