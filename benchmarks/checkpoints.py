@@ -13,8 +13,9 @@ from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.training.saver import Saver
-from benchmarks import timing
-from benchmarks.train_step import CLASSES, POLICIES, SIZE, make_ours
+from benchmarks import inputs, timing
+from benchmarks.networks import POLICIES
+from benchmarks.ours import step_and_state
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -26,7 +27,7 @@ ROWS = (
 
 def measure(network, dtype, batch):
     """Rows: seconds of a step alone and of the one right after a save began, of the call itself, of the write."""
-    step, state = make_ours(network, *timing.random_batch(batch, SIZE, CLASSES), dtype)
+    step, state = step_and_state(network, *inputs.random_batch(batch), dtype)
     step()
     alone, beside, called, written = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:

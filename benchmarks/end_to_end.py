@@ -18,8 +18,8 @@ from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import metrics
-from benchmarks import timing
-from benchmarks.train_step import ours
+from benchmarks import inputs, timing
+from benchmarks.ours import step_and_state
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -64,7 +64,7 @@ def evaluation(folder, dtype):
 def measure(network, dtype):
     """Rows of one network and arithmetic."""
     classes = datasets.open_dataset(FLAGS.dataset_dir, 'train').num_classes
-    step = ours(network, *timing.random_batch(FLAGS.batch_size, 224, min(classes, 1000)), dtype)
+    step, _ = step_and_state(network, *inputs.random_batch(FLAGS.batch_size, classes=min(classes, 1000)), dtype)
     step()
     bare, whole, waits, first, scored = [], [], [], [], []
     for _ in range(FLAGS.repetitions):

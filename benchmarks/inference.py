@@ -1,91 +1,108 @@
-"""Inference: this project's Keras model and exported SavedModel beside tf_slim and PyTorch.
+"""Inference: the exported SavedModel and the Keras model beside tf_slim, PyTorch, onnxruntime and OpenVINO.
 
-    python -m benchmarks.inference --output_json=loading.json
+    python -m benchmarks.inference --output_json=inference.json
 
-Throughput by batch, and at batch 1 the latency's median and 99th percentile.
+All have the same weights and as many threads as there are cores, and take turns, each in a process of its own. Images
+are float32 in memory; the mean is subtracted inside. Throughput by batch; of one image, the latency's median and 90th
+percentile beside the time to read the weights once. A peer that cannot be had, or dies, says so in its row.
 """
-import tempfile
+import dataclasses
+import statistics
 
-import numpy as np
-import tensorflow as tf
-from absl import flags, logging
+from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
-from alexnet_tf.data import preprocessing
-from alexnet_tf.model import building, loading, specs
-from alexnet_tf.serving import saved_model
-from benchmarks import peers, timing
-from benchmarks.train_step import CLASSES, SIZE, TABLES, forget
+from benchmarks import timing, turns, yardsticks
+from benchmarks.train_step import COMPILED, EAGER, SLIM
 
 FLAGS = flags.FLAGS
 ROWS = (
     Flag('networks', list, ['alexnet_v2', 'alexnet'], 'Networks.'),
     Flag('dtypes', list, ['float32', 'bfloat16'], 'Arithmetic.'),
     Flag('batches', list, ['1', '8', '128'], 'Images at once.'),
-    Flag('repetitions', int, 7, 'Of each peer after the warm-up; 200 at batch 1.', low=1),
+    Flag('repetitions', int, 7, 'Turns of each peer after the warm-up; 20 images a turn at batch 1.', low=1),
     Flag('output_json', str, None, 'File for machine, versions and rows.'),
 )
+EXPORTED = 'alexnet_tf exported'
+OUTLIER = 5  # times the others' median latency
+DIFFERENCE = {'float32': 1e-3, 'bfloat16': 0.1}  # of the largest logit; more is another network
 
 
-def ours(network, images, dtype):
-    """Functions of the logits: of the Keras model in a tf.function, and of the exported SavedModel."""
-    spec = specs.Spec(network, SIZE, tuple(map(str, range(CLASSES))), tuple(map(float, peers.MEAN)))
-    model = building.build(spec, dtype=dtype)  # as loading.load does
-    inputs = tf.constant(images)
-
-    @tf.function
-    def logits(images):
-        return tf.cast(model(preprocessing.subtract_mean(images, peers.MEAN), training=False), tf.float32)
-    runs = {'alexnet_tf': lambda: logits(inputs).numpy()}
-    with tempfile.TemporaryDirectory() as folder:
-        saved_model.export(loading.Loaded(model, spec, peers.MEAN, '', 0), folder)
-        served = tf.saved_model.load(folder)
-    floats = tf.cast(images, tf.float32)
-    signature = served.signatures['serving_default']
-    runs['alexnet_tf SavedModel'] = lambda served=served: signature(images=floats)['logits'].numpy()
-    return runs
-
-
-def measure(network, dtype, batch):
-    """Rows of one table."""
-    images, labels = timing.random_batch(batch, SIZE, CLASSES)
-    runs = ours(network, images, dtype)
+def makers(network, dtype, batch):
+    """{peer: what turns.measure takes}."""
+    from benchmarks import networks
+    layers, common = networks.layers(network), {'dtype': dtype, 'batch': batch}
+    found = {EXPORTED: ('benchmarks.ours.exported', {'network': network, **common}),
+             'alexnet_tf Keras': ('benchmarks.ours.keras_model', {'network': network, **common}),
+             EAGER: ('benchmarks.torch_peers.inference', {'layers': layers, **common, 'compiled': False}),
+             COMPILED: ('benchmarks.torch_peers.inference', {'layers': layers, **common, 'compiled': True}),
+             'onnxruntime (float32)': ('benchmarks.onnx_peers.onnxruntime', {'layers': layers, 'batch': batch}),
+             'openvino': ('benchmarks.onnx_peers.openvino', {'layers': layers, **common})}
     if network == 'alexnet_v2':
-        try:
-            runs[peers.SLIM] = peers.slim(images, labels, CLASSES, training=False)
-        except ImportError as error:
-            print(f'tf_slim is left out: {error}')
-    try:
-        runs['pytorch'] = peers.torch_inference(network, images, CLASSES, dtype == 'bfloat16')
-    except ImportError as error:
-        print(f'pytorch is left out: {error}')
-    product, product_flops = timing.matmul(dtype)
-    repetitions = 200 if batch == 1 else FLAGS.repetitions
-    ceiling = product_flops / np.median(timing.alternate({'product': product})['product'])
-    ceiling /= timing.flops(TABLES[network], CLASSES, SIZE, training=False)
-    seconds = timing.alternate(runs, repetitions=repetitions, warmup=20 if batch == 1 else 2)
-    name = f'infer {network}'
-    rows = timing.rates(name, dtype, batch, seconds, images=batch, ceiling=ceiling)
-    if batch == 1:
-        rows += [timing.Row(f'{name}, latency p50 and p99', peer, dtype, 1, 'ms', 1e3 * float(np.median(values)),
-                            1e3 * float(np.median(values)), 1e3 * float(np.percentile(values, 99)),
-                            None if peer == 'alexnet_tf' else
-                            float(np.median(seconds['alexnet_tf']) / np.median(values)))
-                 for peer, values in seconds.items()]
-    forget(runs)
-    print(timing.markdown(rows))
-    return rows
+        found[SLIM] = ('benchmarks.tensorflow_peers.slim', {'batch': batch, 'training': False})
+    return found
+
+
+def latencies(network, dtype):
+    """Rows of one image: p50 as median, p90 as the highest."""
+    from benchmarks import networks
+    runs = makers(network, dtype, 1)
+    runs[yardsticks.READING] = ('benchmarks.yardsticks.reading', {'layers': networks.layers(network), 'dtype': dtype})
+    turn = {'repetitions': FLAGS.repetitions, 'times': 20}
+    outcomes = turns.measure(runs, **turn)
+    again = outliers(outcomes)
+    if again:
+        print(f'measured again, since {OUTLIER} times as slow as the others: {", ".join(again)}')
+        outcomes |= turns.measure({peer: runs[peer] for peer in again}, **turn)
+    ours, found = statistics.median(outcomes[EXPORTED].seconds or [0]), []
+    for peer, outcome in outcomes.items():
+        name, milliseconds = f'one image, {network}, p50; lowest to p90', [1e3 * value for value in outcome.seconds]
+        found.append(timing.failed(name, peer, dtype, 1, outcome) or dataclasses.replace(
+            timing.row(name, peer, dtype, 1, 'ms', milliseconds),
+            high=statistics.quantiles(milliseconds, n=10)[-1],
+            ratio=statistics.median(outcome.seconds) / ours if ours and peer != EXPORTED else None))
+    return found, outcomes
+
+
+def outliers(outcomes):
+    """Peers whose median is OUTLIER times that of the others together."""
+    medians = {peer: statistics.median(outcome.seconds) for peer, outcome in outcomes.items() if outcome.seconds}
+    return [peer for peer, median in medians.items() if len(medians) > 2 and median > OUTLIER * statistics.median(
+        value for other, value in medians.items() if other != peer)]
+
+
+def throughputs(network, dtype, batch):
+    """Rows of images/s, and of the matrix product."""
+    from benchmarks import networks
+    runs = makers(network, dtype, batch)
+    product = {yardsticks.PRODUCT: ('benchmarks.yardsticks.product', {'dtype': dtype})}
+    outcomes = turns.measure({**runs, **product}, repetitions=FLAGS.repetitions, warmup=2)
+    product = timing.product_row(outcomes.pop(yardsticks.PRODUCT), dtype, yardsticks.PRODUCT_SIZE)
+    ceiling = 1e9 * product.median / networks.flops(network, training=False) if product.median else None
+    rates = timing.rates(f'infer {network}', dtype, batch, outcomes, ours=EXPORTED, ceiling=ceiling)
+    return [*rates, product], outcomes
+
+
+def compare_logits(outcomes, dtype):
+    """Says which peers computed another network than the exported one. tf_slim draws weights of its own."""
+    expected = outcomes[EXPORTED].first
+    for peer, outcome in outcomes.items():
+        if expected is not None and outcome.first is not None and peer not in (SLIM, yardsticks.READING):
+            difference = abs(outcome.first - expected).max() / abs(expected).max()
+            if difference > DIFFERENCE[dtype]:
+                print(f'{peer}: its logits differ by {difference:.2g} of the largest from those of {EXPORTED}')
 
 
 def main():
-    logging.set_verbosity(logging.WARNING)
-    tf.get_logger().setLevel('WARNING')
     results = []
     for network in FLAGS.networks:
         for dtype in FLAGS.dtypes:
-            for batch in FLAGS.batches:
-                results += measure(network, dtype, int(batch))
+            for batch in map(int, FLAGS.batches):
+                rows, outcomes = latencies(network, dtype) if batch == 1 else throughputs(network, dtype, batch)
+                print(timing.markdown(rows), flush=True)
+                compare_logits(outcomes, dtype)
+                results += rows
     timing.report(results, FLAGS.output_json)
 
 

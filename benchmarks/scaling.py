@@ -18,8 +18,7 @@ from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import TrainingBatches
-from benchmarks import input_pipeline, timing
-from benchmarks.train_step import ours
+from benchmarks import input_pipeline, timing, turns
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -35,20 +34,22 @@ ROWS = (
 # In a process of its own: opens the folder, draws one batch at a position, prints seconds and memory.
 START = '''
 import json, sys, time
+from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import TrainingBatches
-from benchmarks import timing
-before, start = timing.peak_bytes(), time.perf_counter()
+from benchmarks import turns
+before, start = turns.peak_bytes(), time.perf_counter()
 dataset = datasets.open_dataset(sys.argv[1], 'train')
 opened = time.perf_counter()
 step = int(len(dataset) * float(sys.argv[2])) // 128
 next(iter(TrainingBatches(dataset, seed=0, batch_size=128, start_step=step)))
-memory = (timing.peak_bytes() - before) / 2 ** 20
+memory = (turns.peak_bytes() - before) / 2 ** 20
 print(json.dumps([len(dataset), opened - start, time.perf_counter() - opened, memory]))
 '''
 
 # In a process of its own: images/s of an input with one thread.
 RATE = '''
 import sys
+from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import TrainingBatches
 from benchmarks import input_pipeline
 dataset = datasets.open_dataset(sys.argv[1], 'train')
@@ -86,9 +87,9 @@ def batches():
     """Rows: training images/s by batch."""
     rows = []
     for batch in FLAGS.batches:
-        step = ours('alexnet_v2', *timing.random_batch(int(batch), 224, 1000), 'float32')
-        seconds = timing.alternate({'alexnet_tf': step}, repetitions=3)
-        rows += timing.rates('train alexnet_v2', 'float32', int(batch), seconds, images=int(batch))
+        step = ('benchmarks.ours.training_step', {'network': 'alexnet_v2', 'dtype': 'float32', 'batch': int(batch)})
+        outcomes = turns.measure({'alexnet_tf': step}, repetitions=3)
+        rows += timing.rates('train alexnet_v2', 'float32', int(batch), outcomes)
     return rows
 
 
