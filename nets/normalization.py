@@ -2,7 +2,6 @@
 import contextvars
 import functools
 
-import numpy as np
 import tensorflow as tf
 
 from nets import scopes
@@ -32,12 +31,12 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
         return _stock(x, groups, depth_radius=depth_radius, bias=bias, alpha=alpha, beta=beta)
     if _compiled.get() and beta == 0.75:
         return _with_shape_of(x, _fused(depth_radius, bias, alpha, groups)(x))
-    kernel = _window(x.shape[-1] // groups, depth_radius, alpha)
+    kernel = tf.constant(_window(x.shape[-1] // groups, depth_radius, alpha), x.dtype)
 
     def window_sum(values, plus=0.0):
         """plus + alpha * the sums."""
         blocks = tf.reshape(values, [-1, 1, x.shape[-1] // kernel.shape[-1] // groups, kernel.shape[-1]])
-        sums = tf.nn.conv2d(blocks, tf.cast(kernel, x.dtype), 1, 'SAME')
+        sums = tf.nn.conv2d(blocks, kernel, 1, 'SAME')
         if plus:
             sums = tf.nn.bias_add(sums, tf.fill([kernel.shape[-1]], tf.cast(plus, x.dtype)))  # TensorFlow fuses the two
         return tf.reshape(sums, tf.shape(values))
@@ -45,14 +44,14 @@ def local_response_normalization(x, *, depth_radius, bias, alpha, beta, groups=1
 
 
 def _window(maps, depth_radius, alpha):
-    """float32 [1, blocks, width, width]: the kernel of a convolution over blocks of maps that gives alpha * their sums.
+    """[1, blocks, width, width], lists: the kernel of a convolution over blocks of maps that gives alpha * their sums.
 
     16 maps a block: a vector of a CPU. A sum reaches into the blocks at both sides. That is 3 x 16 products for a map,
     where one block of all maps has as many as there are maps.
     """
     width, blocks = (16, 3) if maps % 16 == 0 and depth_radius <= 16 else (maps, 1)
-    place = np.arange(blocks * width).reshape(blocks, width, 1) - blocks // 2 * width
-    return np.float32(alpha * (np.abs(place - np.arange(width)) <= depth_radius))[np.newaxis]
+    return [[[[alpha * (abs((block - blocks // 2) * width + source - target) <= depth_radius)
+               for target in range(width)] for source in range(width)] for block in range(blocks)]]
 
 
 def _stock(x, groups, **settings):

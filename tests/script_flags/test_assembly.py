@@ -98,7 +98,7 @@ def test_rates_of_single_variables_are_refused_where_the_optimizer_cannot(small_
 
 def test_what_a_killed_run_left_half_written_is_removed(train, tmp_path):
     (tmp_path / 'a run').mkdir()
-    stray = tmp_path / 'a run' / 'model.ckpt-7.manifest.json.partial'
+    stray = tmp_path / 'a run' / 'model.ckpt-7.manifest.json.123.partial'
     stray.write_text('{')
     said, _ = train()
-    assert not stray.exists() and 'what was left half written: model.ckpt-7.manifest.json.partial.' in said[2]
+    assert not stray.exists() and 'what was left half written: model.ckpt-7.manifest.json.123.partial.' in said[2]
