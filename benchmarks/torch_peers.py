@@ -12,12 +12,22 @@ def network(layers):
         if layer.kind == 'Conv':
             result += _convolution(layer, *map(torch.from_numpy, weights[layer.name]))
         else:
-            result.append({'LRN': lambda row: nn.LocalResponseNorm(2 * row.depth_radius + 1,
-                                                                   row.alpha * (2 * row.depth_radius + 1), row.beta,
-                                                                   row.bias),
+            result.append({'LRN': _normalization,
                            'MaxPool': lambda row: nn.MaxPool2d(row.size, row.stride),
                            'Dropout': lambda row: nn.Dropout(1 - row.keep_prob)}[layer.kind](layer))
     return nn.Sequential(*result).to(memory_format=torch.channels_last)
+
+
+class _Float32(nn.LocalResponseNorm):
+    """Computed in float32, since eager PyTorch has no bfloat16 of it (avg_pool3d)."""
+
+    def forward(self, x):
+        return super().forward(x.float()).to(x.dtype)
+
+
+def _normalization(layer):
+    size = 2 * layer.depth_radius + 1  # by which PyTorch divides alpha
+    return _Float32(size, layer.alpha * size, layer.beta, layer.bias)
 
 
 def _convolution(layer, weights, biases):
@@ -42,6 +52,9 @@ def training_step(layers, dtype, batch, compiled):
     """
     torch.set_num_threads(inputs.CORES)
     model = network(layers).train()
+    for part in model:
+        if hasattr(part, 'reset_parameters'):
+            part.reset_parameters()  # PyTorch's own initial values: those of inference are too large to train from
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4, fused=compiled)
     cross_entropy = nn.CrossEntropyLoss()
     images, labels = map(torch.from_numpy, inputs.random_batch(batch))

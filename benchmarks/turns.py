@@ -69,6 +69,8 @@ class _Peer:
         self.outcome.peak_bytes = self._ask(0)
 
     def close(self):
+        self._connection.close()  # at which it ends, unless it computes
+        self._process.join(10)
         self._process.kill()
         self._process.join()
         self._errors.close()
