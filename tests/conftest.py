@@ -8,11 +8,14 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
 def pytest_configure(config):
-    """Commands that run in the process of the tests ask for one thread a core, which TensorFlow takes only once."""
+    """What TensorFlow takes only once: commands that run in the tests' process ask for one thread a core, and tests of
+    several devices need two, which are parts of the one CPU."""
     if config.getoption('numprocesses', None) and not hasattr(config, 'workerinput'):
         return  # pytest-xdist's own process runs no test
     import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.fixture(scope='session')
