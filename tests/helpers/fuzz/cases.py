@@ -31,7 +31,7 @@ import hypothesis
 from tests.helpers.small_processes import CONTEXT
 
 SECONDS = 10  # of the processor that a case may take
-STALLED = 120  # seconds in which a case must end, on a machine on which others compute
+STALLED = 120  # looks, one a second, at a case that does not end; not seconds, in which both processes may be stopped
 MEGABYTES = 100  # that a case may take, and all cases of a process together
 LONGEST = 20_000  # characters of a sentence, of which each may be shown as ten
 PER_PROCESS = 2500  # cases
@@ -74,9 +74,11 @@ def run(name, folder, count, per_process=PER_PROCESS):
     """
     total, seed = Counts(), 0
     while (done := total.read + total.refused) < count:
-        process = CONTEXT.Process(target=_process, args=(name, str(folder), seed, min(per_process, count - done)))
+        begun = CONTEXT.Value('q', 0, lock=False)  # how many cases
+        arguments = name, str(folder), seed, min(per_process, count - done), begun
+        process = CONTEXT.Process(target=_process, args=arguments)
         process.start()
-        process.join()
+        _watch(process, begun)
         log = (folder / 'log').read_text(errors='backslashreplace')
         where = f'{name}, seed {seed}, {folder}/case'
         assert process.exitcode == 0, f'{where}: exit status {process.exitcode}\n{log[-6000:]}'
@@ -88,18 +90,30 @@ def run(name, folder, count, per_process=PER_PROCESS):
     return total
 
 
-def _process(name, folder, seed, count):
+def _watch(process, begun):
+    """Waits for the end of a process; ends it where a case waits for something that does not come."""
+    before, looks = 0, 0
+    while process.is_alive():
+        process.join(1)
+        looks = looks + 1 if begun.value == before else 0
+        before = begun.value
+        if looks > STALLED:
+            os.kill(process.pid, signal.SIGABRT)
+
+
+def _process(name, folder, seed, count, begun):
     log = os.open(f'{folder}/log', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream, number in (('stdout', 1), ('stderr', 2)):
         os.dup2(log, number)
         setattr(sys, stream, open(number, 'w', encoding='utf-8', closefd=False))
+    faulthandler.enable()
     faulthandler.register(signal.SIGXCPU, chain=True)  # says where, then ends the process
     from alexnet_tf.console import terminal
     terminal.guard_terminal()
     sys.stdout = Lines(sys.stdout)
     status = 1
     try:
-        counts = _search(importlib.import_module(f'tests.helpers.fuzz.{name}'), folder, seed, count)
+        counts = _search(importlib.import_module(f'tests.helpers.fuzz.{name}'), folder, seed, count, begun)
         Path(f'{folder}/counts').write_text(json.dumps(dataclasses.asdict(counts)))
         status = 0
     except BaseException:
@@ -109,7 +123,7 @@ def _process(name, folder, seed, count):
     os._exit(status)  # threads of TensorFlow's may wait for something
 
 
-def _search(module, folder, seed, count):
+def _search(module, folder, seed, count, begun):
     module.prepare()
     counts, case = Counts(), Path(folder, 'case')
 
@@ -119,6 +133,7 @@ def _search(module, folder, seed, count):
                          phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
     @hypothesis.given(files=module.cases().map(Files))
     def one(files):
+        begun.value += 1
         _write(case, files)
         if _limited(module, str(case), files):
             counts.read += 1
@@ -145,7 +160,6 @@ def _limited(module, case, files):
     """Whether a case was read, within the limits."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS, resource.RLIM_INFINITY))
-    faulthandler.dump_traceback_later(STALLED, exit=True)
     with contextlib.suppress(OSError):
         Path('/proc/self/clear_refs').write_text('5')  # the highest use of memory is counted from here on
     before = _resident()
@@ -154,8 +168,6 @@ def _limited(module, case, files):
     except (ValueError, OSError) as error:
         check_sentence(case, error)
         good = False
-    finally:
-        faulthandler.cancel_dump_traceback_later()
     grown = _resident('VmHWM') - before
     assert grown < MEGABYTES, f'took {grown:.0f} MB'
     return good
