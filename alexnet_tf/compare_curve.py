@@ -14,7 +14,7 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
-from alexnet_tf.files import writing
+from alexnet_tf.files import reading, writing
 from alexnet_tf.model import specs
 from alexnet_tf.run_folder import metrics, settings
 
@@ -107,7 +107,7 @@ def read_run(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None):
         raise ValueError(f'the run in {train_dir!r} has {spec.num_classes} classes; the runs to compare with are of '
                          "ImageNet's 1000. Give the folder of an ImageNet run.")
     batch_size = batch_size or (settings.read(train_dir) or {}).get('batch_size')
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not reading.is_count(batch_size) or not batch_size:
         raise ValueError(f'{train_dir!r} has no flags.json with a batch_size; give the examples per step with '
                          '--batch_size.')
     rows = metrics.read(train_dir, {'train': 'learning_rate', 'validation': 'accuracy'})

@@ -7,6 +7,8 @@ import re
 
 import tensorflow as tf
 
+from nets import checkpoint_index
+
 
 class Parts:
     """One variable whose last axis is cut into parts on several devices."""
@@ -65,8 +67,13 @@ def save_slim_checkpoint(model, path):
 def read(path):
     """A reader of the checkpoint at `path`. Raises ValueError when there is none that can be read."""
     try:
-        return tf.train.load_checkpoint(path)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+        if prefix and os.path.exists(prefix + '.index'):  # else it is of TensorFlow's first format, or not there
+            checkpoint_index.check(prefix + '.index')
+        reader = tf.train.load_checkpoint(path)
+        reader.get_variable_to_shape_map()  # names that are not text fail here
+        return reader
+    except (tf.errors.OpError, OSError, ValueError, RuntimeError) as error:
         raise ValueError(f'no readable checkpoint at {path!r}: {error}. Give a folder with checkpoints '
                          'or a path such as model.ckpt-1000, without .index.') from error
 

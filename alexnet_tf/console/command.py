@@ -52,9 +52,9 @@ def guarded(name, main, arguments, rows=(), positional=None):
     except BrokenPipeError:
         signals.end(1, f'{name}: what it prints cannot be written any more (the program behind | has ended).')
     except (ValueError, OSError) as error:
-        sys.exit(f'{name}: {terminal.printable(str(error))}')
+        sys.exit(f'{name}: {terminal.sentence(error)}')
     except MemoryError as error:
-        sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {terminal.printable(str(error))}')
+        sys.exit(f'{name}: out of memory; free some, or {SMALLER}. {terminal.sentence(error)}')
     except signals.Stopped as stopped:
         signals.end(128 + stopped.number, terminal.printable(f'{name}: {stopped}'))
     except KeyboardInterrupt:

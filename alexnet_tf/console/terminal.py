@@ -5,6 +5,8 @@ import os
 import sys
 import unicodedata
 
+LONGEST = 2000  # characters of an error
+
 
 def printable(text, keep=''):
     """The text with an escape such as \\x1b for every character that a terminal could act on.
@@ -17,6 +19,14 @@ def printable(text, keep=''):
     return ''.join(
         character if character.isprintable() or character in keep or unicodedata.category(character) == 'Zs'
         else character.encode('unicode_escape').decode() for character in text)
+
+
+def sentence(error):
+    """What an error says, printable; the middle of a long text is left out: files may hold names of megabytes."""
+    text = str(error)
+    if len(text) > LONGEST:
+        text = f'{text[:LONGEST * 3 // 4]} … {text[-LONGEST // 4:]}'
+    return printable(text)
 
 
 class PrintableStream:

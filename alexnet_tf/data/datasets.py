@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from alexnet_tf.console import terminal
 from alexnet_tf.data import records, slim_folders, tfds_folders
 
 SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
@@ -52,7 +53,7 @@ class BadRecords:
                 raise ValueError(f'{error} It is bad record number {len(self) + 1}; --max_bad_records={self.limit} '
                                  'allows no more.') from None
             self._known.add(int(position))
-            self._log(f'Bad record {len(self)} of at most {self.limit}, left out: {error}')
+            self._log(f'Bad record {len(self)} of at most {self.limit}, left out: {terminal.sentence(error)}')
 
     def good(self, function, positions):
         """Yields function(position) of every good record; one for which it raises ValueError is added."""

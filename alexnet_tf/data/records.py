@@ -116,7 +116,7 @@ def _next_header(descriptor, at, size):
         zeros = zero[:-3] & zero[1:-2] & zero[2:-1] & zero[3:]  # of four bytes from each on
         starts = max(0, len(searched) - _HEADER + 1)
         # the length of a record of 1 byte to 4 GiB has four zeros at its end
-        for start in np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts]):
+        for start in np.flatnonzero(zeros[4:4 + starts] & ~zeros[:starts]).tolist():  # NumPy's would overflow
             header = searched[start:start + _HEADER]
             if _is_intact(header) and _end(header, at + start) <= size:
                 return at + start

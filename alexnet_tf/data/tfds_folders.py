@@ -25,22 +25,32 @@ def read(folder, split, labels_offset, bad):
     """
     import tensorflow_datasets as tfds  # here, since only these folders need it
     _check_features(folder)
-    try:
-        builder = tfds.builder_from_directory(folder)
-    except Exception as error:  # it does not say what it raises for a damaged description
-        raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
-                         f'{error}); prepare it again.') from error
-    if split not in builder.info.splits:
-        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(builder.info.splits)}.')
-    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
-        raise ValueError(f'{folder} is stored as {builder.info.file_format.value}; only tfrecord is read. '
+
+    def asked(question):
+        """What tensorflow-datasets answers; it does not say what it raises for a damaged description, nor when."""
+        try:
+            return question()
+        except Exception as error:
+            raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
+                             f'{error}); prepare it again.') from error
+    info = asked(lambda: tfds.builder_from_directory(folder).info)
+    splits = asked(lambda: {name: (one.num_examples, one.filepaths) for name, one in info.splits.items()})
+    if split not in splits:
+        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(splits)}.')
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(f'{folder} is stored as {info.file_format.value}; only tfrecord is read. '
                          'Convert it: tfds.convert_format.')
-    image_key, label_key = _supervised(builder.info, tfds.features, folder)
-    described = builder.info.splits[split]
-    count = described.num_examples
+    features = asked(lambda: dict(info.features.items()))
+    image_key, label_key = _supervised(features, asked(lambda: info.supervised_keys), tfds.features, folder)
+    names = asked(lambda: tuple(features[label_key].names))
+    count, paths = splits[split]
     if not count:
         raise ValueError(f'{folder} has no examples in its split {split!r}; choose another split.')
-    paths = [os.path.join(folder, os.path.basename(path)) for path in described.filepaths]
+    wrong = [name for name in map(os.path.basename, paths) if not reading.is_file_name(name)]
+    if wrong:
+        raise ValueError(f'{folder}: its description names the shard {wrong[0]!r}, which is no name of a file; '
+                         'prepare it again.')
+    paths = [os.path.join(folder, os.path.basename(path)) for path in paths]
     index = records.index_files(paths, tolerant=bad.limit > 0)
     if len(index) != count and not index.faults:
         raise ValueError(f'{folder} has {len(index)} records of split {split!r}, its description says '
@@ -48,7 +58,7 @@ def read(folder, split, labels_offset, bad):
     if len(index) < count:
         bad.lose(count - len(index), folder)
     return {'index': index, 'image_key': image_key, 'label_key': label_key, 'labels_offset': labels_offset,
-            'class_names': tuple(builder.info.features[label_key].names)[labels_offset:], 'info': {}}
+            'class_names': names[labels_offset:], 'info': {}}
 
 
 def _check_features(folder):
@@ -66,11 +76,11 @@ def _check_features(folder):
                                  'the data from a source that you trust.')
 
 
-def _supervised(info, kinds, folder):
+def _supervised(features, supervised_keys, kinds, folder):
     """(image key, label key) of a tensorflow-datasets description."""
     pair = []
-    for kind, chosen in zip((kinds.Image, kinds.ClassLabel), info.supervised_keys or (None, None)):
-        keys = [key for key, feature in info.features.items() if isinstance(feature, kind)]
+    for kind, chosen in zip((kinds.Image, kinds.ClassLabel), supervised_keys or (None, None)):
+        keys = [key for key, feature in features.items() if isinstance(feature, kind)]
         if chosen not in keys and len(keys) != 1:
             raise ValueError(f'{folder} has {len(keys)} features of type {kind.__name__} ({", ".join(keys)}); needed '
                              'is one, or supervised_keys that choose.')

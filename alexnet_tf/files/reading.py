@@ -93,5 +93,5 @@ def are_names(value):
 
 def is_file_name(value):
     """Whether it is the name of a file in the folder itself: with `../x` a copy would be written elsewhere."""
-    return (isinstance(value, str) and value not in ('', '.', '..') and '\0' not in value
+    return (isinstance(value, str) and value not in ('', '.', '..') and value.isprintable()
             and not {'/', os.sep, os.altsep or '/'} & set(value))

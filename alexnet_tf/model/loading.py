@@ -77,7 +77,10 @@ def load_once(checkpoint_path, *, model_name=None, variant='paper', class_names=
     same = reuse and reuse.spec == spec and np.array_equal(reuse.mean, mean)
     # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
     dtype = 'bfloat16' if dtype == 'mixed_bfloat16' else dtype
-    model = reuse.model if same else building.build(spec, dtype=dtype)
+    try:
+        model = reuse.model if same else building.build(spec, dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f'no network can be made for {checkpoint}: {error}') from error
     slim_checkpoints.load_slim_checkpoint(model, checkpoint)
     return Loaded(model, spec, mean, checkpoint, checkpoints.step_of(checkpoint))
 

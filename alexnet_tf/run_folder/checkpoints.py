@@ -14,6 +14,7 @@ import time
 import google_crc32c
 import tensorflow as tf
 
+from alexnet_tf.console import terminal
 from alexnet_tf.files import reading, writing
 from nets import slim_checkpoints
 
@@ -139,7 +140,7 @@ def damage(path):
         return getattr(error, 'strerror', None) or str(error)
     for name in sorted(set(manifest) | set(there)):
         if name not in there or name not in manifest:
-            return f'{name} is missing' if name not in there else f'{name} is not of it'
+            return f'{terminal.sentence(name)} is {"missing" if name not in there else "not of it"}'
         if there[name] != manifest[name]:
             return f'{name} is not as it was written'
     return None
@@ -226,7 +227,11 @@ def _complete(folder):
     if _has_manifests(folder):
         return [path for path in _all(folder) if os.path.exists(path + MANIFEST)]
     reading.check_regular(os.path.join(folder, 'checkpoint'))
-    state, numbered = tf.train.get_checkpoint_state(folder), _all(folder)
+    numbered = _all(folder)
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except UnicodeDecodeError:  # one that can be decoded and says nothing is None, too
+        return numbered
     state = state and state.model_checkpoint_path
     if not state or not os.path.exists(state + '.index'):
         return numbered

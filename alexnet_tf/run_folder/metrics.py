@@ -27,7 +27,7 @@ def read(folder, needed=None):
         try:
             row = json.loads(line)
             value = row[(needed or {}).get(row['kind'], 'step')]
-            if type(row['step']) is not int or type(value) not in (int, float):
+            if not (reading.is_count(row['step']) and reading.is_number(value)):
                 raise TypeError
             rows.append(row)
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,6 +1,7 @@
 """A resumed run goes on with the settings that it was started with, which flags.json holds."""
 import os
 
+from alexnet_tf.console import terminal
 from alexnet_tf.console.flag_table import KEEP, NAME, REFUSE
 from alexnet_tf.data import records
 from alexnet_tf.run_folder import settings
@@ -68,7 +69,7 @@ def check(train_dir, now, rules, allowed=(), log=print):
     for name in ('hidden_bias', 'initial_values'):  # restoring speaks of the others
         if name in kept and now[name] not in (None, kept[name]):
             was = 'its default' if kept[name] is None else kept[name]
-            log(f'--{name}={now[name]} has no effect now: the run was started with {was}.')
+            log(terminal.sentence(f'--{name}={now[name]} has no effect now: the run was started with {was}.'))
     changed = [name for name, rule in rules.items() if rule in (REFUSE, NAME) and name in before
                and before[name] != now[name]]
     other = [name for name in changed if rules[name] == REFUSE and name not in allowed]
@@ -79,5 +80,5 @@ def check(train_dir, now, rules, allowed=(), log=print):
                          '--checkpoint_path.')
     if changed:
         changes = ', '.join(f'{said(name)}{now[name]} (was {before[name]})' for name in changed)
-        log(f'Changed since the run was started: {changes}.')
+        log(terminal.sentence(f'Changed since the run was started: {changes}.'))
     return now | kept

@@ -13,6 +13,15 @@ import numpy as np
 
 from alexnet_tf.weights import network
 
+_NOT_COPIED = {'GLOBAL', 'STACK_GLOBAL', 'REDUCE'}
+_OPERATIONS = _NOT_COPIED | set(
+    'APPEND APPENDS BINBYTES BINBYTES8 BINFLOAT BINGET BININT BININT1 BININT2 BINPUT BINSTRING BINUNICODE BINUNICODE8 '
+    'BUILD BYTEARRAY8 DICT EMPTY_DICT EMPTY_LIST EMPTY_TUPLE FLOAT FRAME GET INT LIST LONG LONG1 LONG_BINGET '
+    'LONG_BINPUT MARK MEMOIZE NEWFALSE NEWTRUE NONE PROTO PUT SETITEM SETITEMS SHORT_BINBYTES SHORT_BINSTRING '
+    'SHORT_BINUNICODE STOP STRING TUPLE TUPLE1 TUPLE2 TUPLE3 UNICODE'.split())  # of pickles, as pickletools names them
+_MAX_OPERATIONS = 100_000  # of a pickle; an array takes about twenty
+_UNPACKED = 32 << 20  # bytes that any archive may have when unpacked
+_DENSEST = 20  # times its own size may a larger one have; weights shrink little, those of a pruned network ten times
 _ITEM_SIZES = {'f2': 2, 'f4': 4, 'f8': 8, 'O': 1, 'O4': 1, 'O8': 1}  # bytes; objects come as a list
 
 
@@ -35,9 +44,13 @@ def read_npz(file):
     """
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        total = sum(member.file_size for member in members)
-        if total > network.MAX_BYTES:
-            raise ValueError(f'unpacked it would have {total:,} bytes; more than {network.MAX_BYTES:,} are not read.')
+        total, limit = sum(member.file_size for member in members), max(_UNPACKED, _DENSEST * file.seek(0, 2))
+        if total > min(limit, network.MAX_BYTES):
+            raise ValueError(f'unpacked it would have {total:,} bytes; more than {min(limit, network.MAX_BYTES):,} are '
+                             'not read of a file of this size. Save it anew, without compression.')
+        methods = {member.compress_type for member in members} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+        if methods:
+            raise ValueError(f'it is packed in the way {min(methods)}, which NumPy does not use; save it anew.')
         names = [member.filename for member in members]
         if len(set(names)) < len(names):
             raise ValueError('it is a zip archive that holds one name twice; it is damaged.')
@@ -45,7 +58,14 @@ def read_npz(file):
         if other or not names:
             raise ValueError(f'it is a zip archive that holds {", ".join(other[:3]) or "nothing"}; expected is an '
                              '.npz file, of NumPy arrays alone.')
-        return {name.removesuffix('.npy'): _parse(archive.read(name), name) for name in names}
+        return {member.filename.removesuffix('.npy'): _parse(_unpacked(archive, member), member.filename)
+                for member in members}
+
+
+def _unpacked(archive, member):
+    """The bytes of a member: no more than it says, while ZipFile.read would unpack all that there is."""
+    with archive.open(member) as stream:
+        return stream.read(member.file_size)
 
 
 def named(arrays):
@@ -64,26 +84,46 @@ def named(arrays):
 
 def _parse(data, name):
     """The ndarray of a .npy file's bytes, or the list of an object array. Sizes are checked before memory is taken."""
-    stream, highest = io.BytesIO(data), 0
+    stream = io.BytesIO(data)
     try:
         read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = read_header[min(2, np.lib.format.read_magic(stream)[0])](stream)
         start = stream.tell()
         if dtype.hasobject:
-            highest = max((argument for operation, argument, _ in pickletools.genops(stream)  # which only reads
-                           if 'PUT' in operation.name), default=0)
+            _check_pickle(stream, len(data), name)
     except ValueError as error:
         raise ValueError(f'{name} is damaged or cut off: {error}.') from error
     if not dtype.hasobject:
         network.check_size(name, shape, dtype.itemsize, len(data) - start)
         return np.frombuffer(data, dtype, offset=start).reshape(shape, order='F' if fortran else 'C')
-    if highest > len(data):  # pickle would make a table of so many entries
-        raise ValueError(f'the pickle of {name} numbers an object {highest}, in {len(data):,} bytes; it is damaged.')
     stream.seek(start)
     held = _Unpickler(stream, encoding='latin1').load()
     if not isinstance(held, _Array):
         raise ValueError(f'the pickle of {name} is {_described(held)}, not an array.')
     return held.value
+
+
+def _check_pickle(stream, size, name):
+    """Raises ValueError for a pickle in a stream, of `size` bytes, that NumPy does not write; it is only read.
+
+    Of a few bytes, objects that are used again and again make tuples that take years to hash, and copies without end.
+    So only what is short, or is never copied, may be used again, by the number that it was given.
+    """
+    again, before, short = {}, '', False
+    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+        kind = operation.name
+        if kind not in _OPERATIONS or count == _MAX_OPERATIONS:
+            raise ValueError(f'the pickle of {name} {"has" if count < _MAX_OPERATIONS else "goes on after"} {count} '
+                             f'operations, then {kind}; arrays do not need that')
+        if kind.endswith('PUT') or kind == 'MEMOIZE':
+            number = len(again) if argument is None else argument
+            if number > size:  # pickle would make a table of so many entries
+                raise ValueError(f'the pickle of {name} numbers an object {number}, in {size:,} bytes')
+            again[number] = before in _NOT_COPIED or short
+        elif kind.endswith('GET') and not again.get(argument, True):
+            raise ValueError(f'the pickle of {name} uses object {argument} again; arrays do not need that')
+        else:
+            before, short = kind, isinstance(argument, str | bytes) and len(argument) < 100
 
 
 class _Array:

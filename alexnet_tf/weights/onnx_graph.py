@@ -5,6 +5,7 @@ A model is never read by way of onnx.load: that would open the other files that 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from alexnet_tf.console import terminal
 from alexnet_tf.weights import caffe, network
 from nets import alexnet, rows
 
@@ -165,8 +166,9 @@ def compare(model, proto):
     try:
         theirs = _logits(proto, images)
     except Exception as error:  # onnxruntime's classes of errors are not public
-        reason = (f'onnxruntime cannot run the file: {error}' if not isinstance(error, ImportError) else
-                  'onnxruntime is not installed; pip install onnxruntime, and import again')
+        reason = ('onnxruntime is not installed; pip install onnxruntime, and import again'
+                  if isinstance(error, ImportError) else
+                  f'onnxruntime cannot run the file: {terminal.sentence(error)}')
         print(f'Logits were not compared with those of the source: {reason}.')
         return
     difference = np.abs(model(images, training=False) - theirs).max() / np.abs(theirs).max()

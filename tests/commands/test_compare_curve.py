@@ -121,7 +121,9 @@ def test_a_last_line_that_is_being_written_is_left_out(run, tmp_path):
     assert len(compare_curve.read_run(run, num_examples=10)[0]) == 4
 
 
-@pytest.mark.parametrize('line', ['{"kind": "valid', '[]', '{"kind": "validation", "step": 5}', ''])
+@pytest.mark.parametrize('line', ['{"kind": "valid', '[]', '{"kind": "validation", "step": 5}', '',
+                                  '{"kind": "validation", "step": 5, "accuracy": NaN}',
+                                  '{"kind": "validation", "step": 5, "accuracy": 1' + '0' * 400 + '}'])
 def test_a_damaged_line_is_named(run, tmp_path, line):
     path = tmp_path / 'metrics.jsonl'
     lines = path.read_text().splitlines()
@@ -138,6 +140,10 @@ def test_folders_that_are_no_imagenet_run_are_refused(tmp_path):
     folder = write_run(tmp_path, [('train', 5, 0.01)], batch_size=2)
     with pytest.raises(ValueError, match='has no validation yet'):
         compare_curve.read_run(folder)
+    for wrong in (True, 0, 10 ** 400, 'x'):
+        (tmp_path / 'flags.json').write_text(json.dumps({'batch_size': wrong}))
+        with pytest.raises(ValueError, match='no flags.json with a batch_size'):
+            compare_curve.read_run(folder)
     (tmp_path / 'flags.json').unlink()
     with pytest.raises(ValueError, match='no flags.json with a batch_size; give .* --batch_size'):
         compare_curve.read_run(folder)

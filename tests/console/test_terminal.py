@@ -22,6 +22,13 @@ def test_a_character_that_a_terminal_acts_on_is_shown_by_its_number(text, shown)
     assert terminal.printable(text) == shown and not raw(terminal.printable(text))
 
 
+def test_of_a_long_error_the_middle_is_left_out():
+    error = ValueError('/path/file: it has \n' + 'x' * 10 ** 6 + '\x1b[31m; write it again.')
+    shown = terminal.sentence(error)
+    assert shown.startswith('/path/file: it has \\nxxx') and shown.endswith('xxx\\x1b[31m; write it again.')
+    assert ' … ' in shown and len(shown) < 2100 and terminal.sentence(ValueError('short.')) == 'short.'
+
+
 PRINT_ALL_WAYS = '''
 import logging, sys
 from absl import logging as absl_logging

@@ -14,7 +14,6 @@ from alexnet_tf.data import datasets, image_records, preprocessing
 from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches, positions
 from alexnet_tf.serving.saved_model import Served
 from tests.helpers import hostile_images, shards
-from tests.helpers.processes import run_python
 
 
 def decoded(encoded):
@@ -124,21 +123,6 @@ def check_mutations(folder, count):
 
 def test_random_mutations_of_photographs(tmp_path):
     assert min(check_mutations(tmp_path, 100)) > 5
-
-
-MUTATE = """
-import sys
-from pathlib import Path
-from tests.data.test_damaged_images import check_mutations
-print(*check_mutations(Path(sys.argv[1]), int(sys.argv[2])))
-"""
-
-
-@pytest.mark.slow
-def test_many_random_mutations_of_photographs(tmp_path):
-    """In a process of its own, which an abort would end."""
-    result = run_python('-c', MUTATE, tmp_path, 10_000, timeout=1800)
-    assert min(map(int, result.stdout.split()[-2:])) > 500
 
 
 # Formats ----------------------------------------------------------------------------------------------------

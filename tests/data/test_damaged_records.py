@@ -199,13 +199,10 @@ def index_and_read(path):
 
 def test_a_record_of_a_gigabyte_is_refused_before_it_is_read(folder, monkeypatch):
     path, size = shards.shard(folder, 1), 1 << 30
-    header = np.array([size], '<u8').tobytes()
     with open(path, 'r+b') as file:
         file.seek(0, 2)
         at = file.tell()
-        crc = google_crc32c.value(header)
-        masked = ((crc >> 15 | crc << 17) + 0xa282ead8) % (1 << 32)  # as the format wants it
-        file.write(header + np.array([masked], '<u4').tobytes())
+        file.write(header(size))
         file.truncate(at + 16 + size)  # a hole: it takes no room on the disk
     (folder / 'dataset_info.json').unlink()
     asked, pread = [], records.os.pread
@@ -216,6 +213,31 @@ def test_a_record_of_a_gigabyte_is_refused_before_it_is_read(folder, monkeypatch
     dataset, lines = shards.open_counting(folder, 1)
     assert shards.evaluated(dataset)[0] == list(range(COUNT)) and len(dataset.bad) == len(lines) == 1
     assert 0 < max(asked) < 1 << 20
+
+
+def header(length):
+    """The beginning of a record that says it has so many bytes, its checksum right."""
+    stored = np.array([length], '<u8').tobytes()
+    crc = google_crc32c.value(stored)
+    return stored + np.array([((crc >> 15 | crc << 17) + 0xa282ead8) % (1 << 32)], '<u4').tobytes()  # masked
+
+
+@pytest.mark.parametrize('length', [2 ** 32 - 1, 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1])
+def test_a_length_beyond_the_file_among_what_is_searched(length, tmp_path):
+    path = tmp_path / 'shard'
+    shards.write_file(path, SMALL)
+    content = path.read_bytes()
+    for whole, found in ((content, SMALL), (b'', [])):  # before records, and behind damage
+        path.write_bytes(b'x' + header(length) + whole)
+        assert index_and_read(path)[0] == found and len(index_and_read(path)[1]) == 1
+
+
+def test_a_name_in_a_record_cannot_forge_a_line(tmp_path):
+    key = '\nBad record 9: done\x1b[31m' + 'x' * 10 ** 5
+    shards.write_split(tmp_path, [shards.example(None, 1, {key: 1})] * 2)
+    _, lines = shards.open_counting(tmp_path, 2)
+    assert len(lines) == 2 and all(line.isprintable() and len(line) < 5000 for line in lines)
+    assert 'it has \\nBad record 9: done\\x1b[31mxxx' in lines[0] and lines[0].endswith('with both.')
 
 
 # Shards that are gone or of something else ------------------------------------------------------------------

@@ -23,7 +23,7 @@ THREE = [shards.example(b'no image', label) for label in (1, 2, 1)]
                {'train-00000-of-00001': {'records': 3, 'bytes': '9', 'lengths_crc32c': 1}},
                {'train-00000-of-00001': {'records': 3, 'bytes': 9, 'lengths_crc32c': -1}}],
     'mean_rgb': [[], [1, 2], 'abc', [1, 2, 'x'], [1, 2, float('nan')], [1, 2, float('inf')], [1, 2, 10 ** 400], 7],
-    'mean_image': ['../x', '../../stolen.npy', '/etc/passwd', '', '.', '..', 'a/b', 'a\0b', 7, None, ['x']],
+    'mean_image': ['../x', '../../stolen.npy', '/etc/passwd', '', '.', '..', 'a/b', 'a\0b', '\ud800', 7, None, ['x']],
     'rgb_covariance_eigenvalues': [[1, 2], [-1, 2, 3], 'x', [[1], [2], [3]]],
     'rgb_covariance_eigenvectors': [[1, 2, 3], [[1, 2, 3]], [[1, 2, 3]] * 2 + [[1, 2]], 'x'],
 }.items())

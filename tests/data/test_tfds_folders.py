@@ -126,3 +126,16 @@ def test_an_empty_split_of_tensorflow_datasets(tmp_path):
     with pytest.raises(ValueError, match="has no examples in its split 'test'; choose another"):
         datasets.open_dataset(str(folder), 'test')
     assert len(datasets.open_dataset(str(folder), 'train')) == 5
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda split: split.update(filepathTemplate='{NOTHING}'), 'cannot read what tensorflow-datasets wrote'),
+    (lambda split: split.update(filepathTemplate='x\0'), r"names the shard 'x\\x00', which is no name of a file")])
+def test_names_of_shards_that_cannot_be(change, message, tmp_path):
+    folder = prepare(tmp_path)
+    path = folder / 'dataset_info.json'
+    info = json.loads(path.read_text())
+    for split in info['splits']:
+        change(split)
+    path.write_text(json.dumps(info))
+    assert str(folder) in refused(folder, message)

@@ -12,3 +12,10 @@ def test_a_description_of_more_classes_than_weights_takes_no_memory(tmp_path):
     specs.write_spec(specs.Spec('alexnet_v2', 224, names, (1.0, 2.0, 3.0)), str(tmp_path))
     with pytest.raises(ValueError, match=r'names 1000000 classes, but its alexnet_v2/fc8/biases has the shape \[10\]'):
         loading.load(str(tmp_path))
+
+
+def test_a_description_of_an_impossible_size_names_the_checkpoint(tmp_path):
+    checkpoints.save(str(tmp_path), 1, {'alexnet_v2/fc8/biases': tf.zeros([2])})
+    specs.write_spec(specs.Spec('alexnet_v2', 100, ('a', 'b'), (1.0, 2.0, 3.0)), str(tmp_path))
+    with pytest.raises(ValueError, match=f'no network can be made for {tmp_path}/model.ckpt-1: .* at least 195x195'):
+        loading.load(str(tmp_path))

@@ -68,7 +68,8 @@ def test_a_folder_without_metrics_has_no_rows(tmp_path):
     assert metrics.read(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize('row', ['{"kind": "train", "step": "5", "loss": 1}', '{"kind": "train", "step": true}'])
+@pytest.mark.parametrize('row', ['{"kind": "train", "step": "5", "loss": 1}', '{"kind": "train", "step": true}',
+                                 '{"kind": "train", "step": -1}', '{"kind": "train", "step": 1' + '0' * 400 + '}'])
 def test_a_damaged_row_is_named_when_a_run_goes_on(tmp_path, row):
     (tmp_path / 'metrics.jsonl').write_text(row + '\n{"kind": "train", "step": 6, "loss": 1}\n')
     with pytest.raises(ValueError, match='line 1 of .*metrics.jsonl is damaged'):

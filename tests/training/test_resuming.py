@@ -133,3 +133,11 @@ def test_the_spec_of_a_data_set(tmp_path):
     assert len(lines) == 1 and "has no statistics of build_tfrecords: ImageNet's mean RGB and color axes" in lines[0]
     with pytest.raises(ValueError, match='--mean=image, but .* has no mean image .*use --mean=rgb'):
         description.make_spec(without, model_name='alexnet', mean='image')
+
+
+def test_a_value_in_flags_json_cannot_forge_a_line(tmp_path):
+    settings.write(str(tmp_path), {'rate': '1\nResuming\x1b[31m' + 'x' * 10 ** 5, 'bias': '\n', 'initial_values': '\n'})
+    lines = []
+    resuming.check(str(tmp_path), {'rate': 1, 'bias': 1, 'initial_values': 'caffe'},
+                   {'rate': 'name', 'bias': 'name', 'initial_values': 'keep'}, log=lines.append)
+    assert len(lines) == 2 and all(line.isprintable() and len(line) < 5000 for line in lines)
