@@ -28,7 +28,8 @@ def main():
     policy, reason = precision.choose(FLAGS.precision)
     info = slim_folders.read_info(folder) or {}
     scorer = Scorer(num_views=int(FLAGS.views), model_name=FLAGS.model_name, class_names=info.get('class_names'),
-                    mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size, dtype=policy)
+                    mean_rgb=info.get('mean_rgb'), image_size=FLAGS.eval_image_size,
+                    resize_mode=FLAGS.resize_mode, dtype=policy)
     if FLAGS.wait_for_checkpoints:
         follow(scorer, folder, reason)
     else:
@@ -96,7 +97,7 @@ def evaluate_once(scorer, paths, folder, reason):
         print(f'Scoring {loaded.spec.model_name} from {loaded.checkpoint} on {len(dataset)} images of '
               f'{dataset.folder} with {FLAGS.views} view{"s" if FLAGS.views != "1" else ""}; {reason}.')
     batches = EvaluationBatches(dataset, batch_size=FLAGS.batch_size, image_size=networks[0].spec.image_size,
-                                 num_threads=FLAGS.num_preprocessing_threads)
+                                resize_mode=networks[0].spec.resize_mode, num_threads=FLAGS.num_preprocessing_threads)
     limit = FLAGS.max_num_batches
     expected = min(len(dataset), limit * FLAGS.batch_size) if limit else len(dataset)
     result, scores, labels = scorer.score(

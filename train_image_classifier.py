@@ -63,8 +63,8 @@ def train(notice):
         settings = agreed_settings(policy, dataset)
         spec = description.agreed_spec(description.make_spec(
             dataset, model_name=FLAGS.model_name, variant=FLAGS.variant, image_size=FLAGS.train_image_size,
-            mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form),
-            FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
+            mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form,
+            resize_mode=FLAGS.resize_mode), FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
         tf_keras.utils.set_random_seed(FLAGS.seed)  # of initial weights
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,
@@ -86,7 +86,8 @@ def train(notice):
             state, dataset, validation, train_dir=FLAGS.train_dir, pace=length, rates=rates, seed=FLAGS.seed, mean=mean,
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
-            resize_side_max=FLAGS.resize_side_max, num_threads=FLAGS.num_preprocessing_threads, notice=notice)
+            resize_side_max=FLAGS.resize_side_max, resize_mode=spec.resize_mode,
+            num_threads=FLAGS.num_preprocessing_threads, notice=notice)
         print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 
 

@@ -46,7 +46,7 @@ def main():
     mean = 'a mean image' if isinstance(spec.mean, str) else f'mean RGB {tuple(round(value, 2) for value in spec.mean)}'
     variant = f' ({spec.variant})' if spec.model_name == 'alexnet' else ''
     print(f'Made {path} of {FLAGS.source} ({kind}): {spec.model_name}{variant}, {spec.num_classes} classes, '
-          f'{spec.image_size} pixels, {mean}.\n'
+          f'{spec.image_size} pixels, resize_mode {spec.resize_mode}, {mean}.\n'
           f'Next: python eval_image_classifier.py --checkpoint_path={FLAGS.output_dir} --dataset_dir=RECORDS')
 
 

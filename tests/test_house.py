@@ -1,6 +1,7 @@
 """The plan of the house: what is a command, what is a part, and that imports run one way."""
 import ast
 import importlib
+import math
 import re
 from pathlib import Path
 
@@ -100,3 +101,19 @@ def test_files_that_a_page_names_are_there(page):
         assert name in OTHERS or any((ROOT / folder / name).exists() for folder in FOLDERS), name
     for link in re.findall(r'\]\(([\w./-]+)[)#]', text):
         assert (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_figures_of_performance_that_imagenet_quotes_stand_there():
+    """And what imagenet.md makes of them: the cores that the input needs."""
+    page, source = ((ROOT / 'docs' / name).read_text(encoding='utf-8') for name in ('imagenet.md', 'performance.md'))
+    figures = re.findall(r'^\| ([\d.,]+) (ms|images/s) \|', page, re.M)
+    assert len(figures) == 4
+    for value, unit in figures:
+        assert re.search(rf'(?<![\d.,]){re.escape(value)}(?![\d,])', source), f'{value} {unit}'
+    values = [float(value.replace(',', '')) for value, _ in figures]
+    originals, small = round(1000 / values[1]), values[3] / 2
+    rows = re.findall(r'^\| \d+ TFLOP/s \| ([\d,]+) \| [\d.]+ h \| (\d+), (\d+) \|', page, re.M)
+    assert len(rows) == 3
+    for rate, *cores in rows:
+        rate = int(rate.replace(',', ''))
+        assert cores == [str(math.ceil(rate / each)) for each in (originals, small)]

@@ -133,15 +133,16 @@ class TrainingBatches(Batches):
 
     Args:
       seed: order, crops and mirrors depend on it and on the step alone. batch_size: all devices together.
-      resize_side_max, augment: see `preprocessing.training_image`.
+      resize_side_max, augment, resize_mode: see `preprocessing.training_image`.
       num_threads: threads that decode; None: one per core. It changes nothing but the speed.
     """
 
     def __init__(self, dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None, augment=True,
-                 num_threads=None):
+                 resize_mode='shorter_side', num_threads=None):
         preprocessing.check_resize_side_max(resize_side_max, image_size)
         self._seed, self._start_step = seed, start_step
-        self._crop = {'size': image_size, 'resize_side_max': resize_side_max, 'augment': augment}
+        self._crop = {'size': image_size, 'resize_side_max': resize_side_max, 'augment': augment,
+                      'resize_mode': resize_mode}
         super().__init__(dataset, batch_size, num_threads)
 
     def _ranges(self, done):
@@ -167,11 +168,12 @@ class TrainingBatches(Batches):
 class EvaluationBatches(Batches):
     """Every example once, in the order of the records, bad ones left out; the last batch may be smaller.
 
-    Each is uint8 [b, side, side, 3] and int64 [b], side = square_side(image_size).
+    Each is uint8 [b, side, side, 3] and int64 [b], side = square_side(image_size). resize_mode: of
+    `preprocessing.resized_square`.
     """
 
-    def __init__(self, dataset, *, batch_size, image_size=224, num_threads=None):
-        self._image_size, self._left_out = image_size, set()  # of positions
+    def __init__(self, dataset, *, batch_size, image_size=224, resize_mode='shorter_side', num_threads=None):
+        self._square, self._left_out = {'size': image_size, 'resize_mode': resize_mode}, set()  # of positions
         super().__init__(dataset, batch_size, num_threads)
 
     def _ranges(self, done):
@@ -184,7 +186,7 @@ class EvaluationBatches(Batches):
         return np.arange(first, first + count)
 
     def _decode(self, encoded, _):
-        return preprocessing.evaluation_image(encoded, size=self._image_size)
+        return preprocessing.evaluation_image(encoded, **self._square)
 
     def _candidates(self, position):
         return (position,)

@@ -1,6 +1,7 @@
 """A folder of slim's records from a folder of images, with the statistics that preprocessing wants."""
 import collections
 import concurrent.futures
+import concurrent.futures.process
 import itertools
 import multiprocessing
 import os

@@ -26,7 +26,7 @@ def check_resize_side_max(resize_side_max, size):
                          f'{square_side(size)}.')
 
 
-def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=True):
+def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=True, resize_mode='shorter_side'):
     """Decode, a random crop out of the central square, a random mirror.
 
     Args:
@@ -35,12 +35,13 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
       resize_side_max: the square's side is drawn from square_side(size) up to this (slim's vgg_preprocessing: 256 to
         512); None: no scale jitter, as in the paper.
       augment: False: always the central crop, never mirrored.
+      resize_mode: see `resized_square`.
 
     Returns: uint8 [size, size, 3]. Raises: as `decode`.
     """
     side = square_side(size)
     if not augment:
-        return central_crop(decoded_square(encoded, side), size)
+        return central_crop(decoded_square(encoded, side, resize_mode=resize_mode), size)
     draws = tf.random.stateless_uniform([4], stream(seed, 1))  # [0, 1): top, left, mirror, scale
 
     def one_of(draw, number):
@@ -48,13 +49,14 @@ def training_image(encoded, seed, *, size=224, resize_side_max=None, augment=Tru
     if resize_side_max:
         side += one_of(draws[3], resize_side_max - side + 1)
     # 33 offsets for 224 of 256; the paper's "2048" is 32 * 32 * 2
-    image = decoded_square(encoded, side, corner=one_of(draws[:2], side - size + 1), size=size)
+    image = decoded_square(encoded, side, corner=one_of(draws[:2], side - size + 1), size=size,
+                           resize_mode=resize_mode)
     return tf.cond(draws[2] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
 
 
-def evaluation_image(encoded, *, size=224):
-    """The central square of which `views` takes crops: uint8 [side, side, 3], side = square_side(size)."""
-    return decoded_square(encoded, square_side(size))
+def evaluation_image(encoded, *, size=224, resize_mode='shorter_side'):
+    """The square of which `views` takes crops: uint8 [side, side, 3], side = square_side(size)."""
+    return decoded_square(encoded, square_side(size), resize_mode=resize_mode)
 
 
 def training_batch(images, mean, seed, *, noise=None, noise_on=1.0, first_row=0, rows=None):
@@ -125,16 +127,16 @@ def _png_shape(encoded):
     return _limited(_required(size, fits, 'the PNG has', size, f'pixels a side; it must be 1 to {MAX_SIDE}'))
 
 
-def decoded_square(encoded, side, *, corner=(0, 0), size=None):
+def decoded_square(encoded, side, *, corner=(0, 0), size=None, resize_mode='shorter_side'):
     """`resized_square` of an encoded image; raises as `decode`. Of a JPEG it decodes only what the crop needs."""
     def of_jpeg():
         def window(low, extent):
             return tf.image.decode_and_crop_jpeg(encoded, tf.concat([low, extent], 0), 3, dct_method=DCT_METHOD)
-        return _square(_jpeg_shape(encoded), window, side, corner, size or side)
+        return _square(_jpeg_shape(encoded), window, side, corner, size or side, resize_mode)
 
     @_apart
     def of_other(encoded, corner):
-        return resized_square(decode(encoded), side, corner=corner, size=size)
+        return resized_square(decode(encoded), side, corner=corner, size=size, resize_mode=resize_mode)
     return tf.cond(tf.io.is_jpeg(encoded), of_jpeg, lambda: of_other(encoded, tf.convert_to_tensor(corner)))
 
 
@@ -145,8 +147,8 @@ def _apart(function):
     return tf.function(function, autograph=False, experimental_attributes={'_noinline': True})
 
 
-def resized_square(image, side, *, corner=(0, 0), size=None):
-    """Resizes the shorter side to `side`, takes the central square, and of that one crop.
+def resized_square(image, side, *, corner=(0, 0), size=None, resize_mode='shorter_side'):
+    """A square of an image of any shape, and of that one crop.
 
     Only the crop's pixels are computed. The filter is a triangle, widened when shrinking (antialias), with
     half-pixel centers: the numbers of tf.image.resize(antialias=True), rounded to whole gray levels.
@@ -154,21 +156,25 @@ def resized_square(image, side, *, corner=(0, 0), size=None):
     Args:
       image: uint8 [height, width, 3].
       corner: int [2], top and left of the crop within the square. size: its side; None: all of the square.
+      resize_mode: 'shorter_side': the shorter side is resized to `side`, and the central square taken, as in the paper.
+        'warp': both sides are resized to `side`, whatever their ratio, as for Caffe's bvlc_alexnet.
 
     Returns: uint8 [size, size, 3].
     """
     def window(low, extent):
         return tf.slice(image, tf.concat([low, [0]], 0), tf.concat([extent, [3]], 0))
-    return _square(tf.shape(image)[:2], window, side, corner, size or side)
+    return _square(tf.shape(image)[:2], window, side, corner, size or side, resize_mode)
 
 
-def _square(shape, window, side, corner, size):
+def _square(shape, window, side, corner, size, resize_mode):
     """`resized_square` of an image of this shape (int [2]); window(low, extent): its pixels from low on."""
     shorter = tf.reduce_min(shape)
-    resized = (2 * shape * side + shorter) // (2 * shorter)  # the longer side in proportion, rounded
+    in_proportion = (2 * shape * side + shorter) // (2 * shorter)  # the longer side rounded
+    resized = side * tf.ones_like(shape) if resize_mode == 'warp' else in_proportion
     origin = (resized - side) // 2 + corner
     scale = tf.cast(resized, tf.float32) / tf.cast(shape, tf.float32)
-    reach = tf.where(tf.equal(shorter, side), 0, tf.cast(1 / scale, tf.int32) + 2)  # of the filter, in pixels
+    unchanged = tf.equal(shape, resized)
+    reach = tf.where(unchanged, 0, tf.cast(1 / scale, tf.int32) + 2)  # of the filter, in pixels
     low = tf.maximum(tf.cast(tf.cast(origin, tf.float32) / scale, tf.int32) - reach, 0)
     high = tf.minimum(tf.cast(tf.math.ceil(tf.cast(origin + size, tf.float32) / scale), tf.int32) + reach, shape)
     pixels = window(low, high - low)
@@ -179,7 +185,7 @@ def _square(shape, window, side, corner, size):
         crop = tf.raw_ops.ScaleAndTranslate(images=pixels[tf.newaxis], size=[size, size], scale=scale,
                                             translation=translation, kernel_type='triangle', antialias=True)[0]
         return tf.cast(tf.round(crop), tf.uint8)
-    as_it_is = tf.equal(shorter, side)  # records made with --resize_shorter_side=256
+    as_it_is = tf.reduce_all(unchanged)  # records made with --resize_shorter_side=256
     return tf.ensure_shape(
         tf.cond(as_it_is, lambda: pixels, lambda: filtered(pixels, low, scale, origin)), [size, size, 3])
 

@@ -41,13 +41,14 @@ def load(checkpoint_path, **options):
 
 
 def load_once(checkpoint_path, *, model_name=None, variant='paper', class_names=None, mean_rgb=None, image_size=None,
-              dtype=None, reuse=None):
+              resize_mode=None, dtype=None, reuse=None):
     """Loads a checkpoint of this project, or of slim by its variables' names.
 
     Args:
       checkpoint_path: a file, or a folder (its latest).
       model_name, variant, class_names (None: numbers), mean_rgb (None: ImageNet's): for checkpoints without model.json.
-      image_size: pixels; None: the size of training. dtype: Keras policy; None: float32.
+      image_size: pixels; resize_mode: see preprocessing.resized_square; None: as in training.
+      dtype: Keras policy; None: float32.
       reuse: a Loaded of the same dtype, whose model gets the weights if it is of the same network.
 
     Raises: ValueError when there is no checkpoint, or it is of another network.
@@ -74,6 +75,7 @@ def load_once(checkpoint_path, *, model_name=None, variant='paper', class_names=
             raise ValueError(f'the network was trained with a mean image for {spec.image_size} pixels; it cannot '
                              f'be evaluated at {image_size}.')
         spec = dataclasses.replace(spec, image_size=image_size)
+    spec = dataclasses.replace(spec, resize_mode=resize_mode or spec.resize_mode)
     same = reuse and reuse.spec == spec and np.array_equal(reuse.mean, mean)
     # Weights that don't change are kept as they are used: the same numbers without a cast of all at every batch.
     dtype = 'bfloat16' if dtype == 'mixed_bfloat16' else dtype

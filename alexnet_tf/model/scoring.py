@@ -44,6 +44,7 @@ def check_together(networks):
         for what, values in (
                 ('classes', [loaded.spec.class_names for loaded in (first, other)]),
                 ('labels_offset', [loaded.spec.labels_offset or 0 for loaded in (first, other)]),
+                ('resize_mode', [loaded.spec.resize_mode for loaded in (first, other)]),
                 ('side of the resized image', [preprocessing.square_side(loaded.spec.image_size)
                                                for loaded in (first, other)])):
             if values[0] != values[1]:

@@ -7,6 +7,7 @@ import numpy as np
 from alexnet_tf.files import reading, writing
 
 MODEL_FILE = 'model.json'
+RESIZE_MODES = ('shorter_side', 'warp')
 _RULES = {  # of the fields in model.json, which may come from anybody; see reading.check_fields
     'model_name': (lambda name: isinstance(name, str), 'the name of a network', True),
     'image_size': (lambda size: reading.is_count(size) and size > 0, 'a number of pixels', True),
@@ -15,6 +16,7 @@ _RULES = {  # of the fields in model.json, which may come from anybody; see read
              'three numbers or the name of a file beside it', True),
     'labels_offset': (lambda offset: offset is None or reading.is_count(offset), 'a whole number or null', False),
     'variant': (lambda variant: isinstance(variant, str), 'the name of a variant', False),
+    'resize_mode': (lambda mode: mode in RESIZE_MODES, ' or '.join(RESIZE_MODES), False),
     'unscaled_dropout': (lambda kept: kept is None or reading.is_number(kept) and 0 < kept <= 1,
                          'a share above 0 and at most 1, or null', False),
 }
@@ -28,6 +30,7 @@ class Spec:
     mean image beside model.json. labels_offset: what training subtracted from labels; None: not known.
     variant: of alexnet. unscaled_dropout: the share that dropout kept in training without rescaling it, by
     which fc6 and fc7 are therefore multiplied at test; None: rescaled in training.
+    resize_mode: how images of another shape become squares; see preprocessing.resized_square.
     """
     model_name: str
     image_size: int
@@ -36,6 +39,7 @@ class Spec:
     labels_offset: int | None = None
     variant: str = 'paper'
     unscaled_dropout: float | None = None
+    resize_mode: str = 'shorter_side'
 
     @property
     def num_classes(self):

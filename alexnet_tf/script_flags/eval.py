@@ -1,5 +1,6 @@
 """The flags of eval_image_classifier.py: slim's names wherever the meaning stands."""
 from alexnet_tf.console.flag_table import SET, Flag
+from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
 from alexnet_tf.training.resuming import MAX_THREADS
 
@@ -19,6 +20,8 @@ ROWS = (
     Flag('batch_size', int, 100, 'Images at once. It does not change the result.', 1, slim='kept'),
     Flag('max_num_batches', int, None, 'Score only this many batches.', 1, slim='kept'),
     Flag('eval_image_size', int, None, 'Side of the crops in pixels. Default: as in training.', 1, slim='kept'),
+    Flag('resize_mode', str, None, 'How an image becomes a square: its shorter side is resized, or both are. Default: '
+         'as in training; shorter_side for a checkpoint without a model.json.', choices=RESIZE_MODES),
     Flag('views', str, '1', '1: the center. 10: corners, center and their mirrors, probabilities averaged.',
          choices=('1', '10')),
     Flag('precision', str, 'float32', 'Arithmetic. auto: bfloat16 where the processor multiplies it in hardware.',

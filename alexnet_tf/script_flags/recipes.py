@@ -9,9 +9,9 @@ from typing import Any
 NAMES = ('paper', 'source', 'caffe')
 
 # The rates of the original run, entries as --learning_rate_steps takes them (`schedules.parse_steps`). Biases kept
-# 0.02 throughout; conv1's rate was cut again before all of it was frozen.
-STEPS_145 = ('0:0.01', '0:biases=0.02', '25:0.001', '51:0.0001', '67:conv1=0.00001', '67:color_noise=0', '72:conv1=0',
-             '79:0.00001')
+# 0.02 throughout; the rate of conv1's weights was cut once more before conv1 was frozen as a whole.
+STEPS_145 = ('0:0.01', '0:biases=0.02', '25:0.001', '51:0.0001', '67:conv1/weights=0.00001', '67:color_noise=0',
+             '72:conv1/weights=0', '72:conv1/biases=0', '79:0.00001')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,8 @@ RECIPES = (
     Part('weight_decay', (0.0005, 'paper 5'), (0.0005, 'program'), (0.0005, 'Caffe, solver')),
     Part('mean', ('image', 'paper 2: each pixel'), ('image', 'program: its central part'),
          ('image', 'Caffe, train_val; there the part under the crop, here the central one')),
+    Part('resize_mode', ('shorter_side', 'paper 2'), ('shorter_side', 'program'),
+         ('warp', 'Caffe: images resized to 256 x 256')),
     Part('color_noise', (0.1, 'paper 4.1'), (0.1, 'program'), (0.0, 'Caffe has none')),
     Part('color_noise_kind', ('paper', 'paper 4.1: eigenvalues, of pixels at 0..1'),
          ('source', 'program: standard deviations, then the data divided by 1.1'), ('deviations', 'not used')),

@@ -3,6 +3,7 @@ import math
 
 from alexnet_tf.console.flag_table import IGNORE, KEEP, REFUSE, SET, UNSET, Flag
 from alexnet_tf.data import color_noise
+from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
 from alexnet_tf.script_flags.recipes import NAMES as RECIPES
 from alexnet_tf.training import resuming, schedules
@@ -44,6 +45,10 @@ DATA = (
     Flag('max_bad_records', int, 0, 'Leave out up to this many records of each split that are damaged or are no '
          'images; each is named. One more ends the run.', 0),
     Flag('mean', str, 'rgb', "Subtract the training set's mean RGB or its mean image.", choices=('rgb', 'image')),
+    Flag('resize_mode', str, 'shorter_side', 'How an image becomes a square, in evaluation and export too. '
+         'shorter_side: the shorter side is resized, and the center taken. warp: both sides are resized, as for the '
+         'weights of Caffe.',
+         choices=RESIZE_MODES),
     Flag('resize_side_max', int, None, 'Scale jitter: resize the shorter side to a random length between 256 and this '
          'before the crop (for other image sizes in proportion). Default: no jitter, as in the paper.', 1,
          resume=REFUSE),

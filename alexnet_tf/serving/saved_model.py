@@ -23,6 +23,7 @@ class Served(tf.Module):
     def __init__(self, loaded):
         super().__init__()
         self._model, self._size = loaded.model, loaded.spec.image_size
+        self._resize_mode = loaded.spec.resize_mode
         self._mean, self._class_names = tf.constant(loaded.mean), tf.constant(loaded.spec.class_names)
 
     def signatures(self):
@@ -40,6 +41,7 @@ class Served(tf.Module):
 
     def _serve_bytes(self, image_bytes):
         side = preprocessing.square_side(self._size)
-        squares = tf.map_fn(lambda encoded: preprocessing.evaluation_image(encoded, size=self._size), image_bytes,
-                            fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8))
+        squares = tf.map_fn(
+            lambda encoded: preprocessing.evaluation_image(encoded, size=self._size, resize_mode=self._resize_mode),
+            image_bytes, fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8))
         return self._serve(preprocessing.central_crop(squares, self._size))

@@ -9,12 +9,13 @@ from nets import alexnet
 
 
 def make_spec(dataset, *, model_name, variant='paper', image_size=None, mean='rgb', dropout_keep_prob=0.5,
-              dropout_form=None, log=print):
+              dropout_form=None, resize_mode='shorter_side', log=print):
     """The Spec of a network that is to learn a Dataset.
 
     Args:
       image_size: pixels; None: the variant's. mean: 'rgb' or 'image'.
       dropout_form: 'inverted' or 'original'; None: the variant's.
+      resize_mode: see preprocessing.resized_square.
 
     Raises: ValueError when the data set has no mean image.
     """
@@ -27,7 +28,7 @@ def make_spec(dataset, *, model_name, variant='paper', image_size=None, mean='rg
     mean = info['mean_image'] if mean == 'image' else tuple(info.get('mean_rgb', preprocessing.IMAGENET_MEAN_RGB))
     unscaled = alexnet.has_unscaled_dropout(variant) if dropout_form is None else dropout_form == 'original'
     return specs.Spec(model_name, image_size or alexnet.IMAGE_SIZES[variant], dataset.class_names, mean,
-                      dataset.labels_offset, variant, dropout_keep_prob if unscaled else None)
+                      dataset.labels_offset, variant, dropout_keep_prob if unscaled else None, resize_mode)
 
 
 def agreed_spec(spec, train_dir, *, other_data=False):

@@ -55,13 +55,14 @@ def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=Non
 
 
 def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=None, weight_decay=0.0005,
-           label_smoothing=0.0, resize_side_max=None, augment=True, num_threads=None):
+           label_smoothing=0.0, resize_side_max=None, augment=True,
+           resize_mode='shorter_side', num_threads=None):
     """What the loop calls: (train step, step -> batches from there on, validation or None).
 
     Args:
       seed: data order, crops, noise and dropout are functions of it and of the step.
       mean, noise, weight_decay, label_smoothing: see make_train_step.
-      resize_side_max, augment: see preprocessing.training_image.
+      resize_side_max, augment, resize_mode: see preprocessing.training_image.
       num_threads: threads that decode; None: one per core.
     """
     size = state.model.input_shape[1]
@@ -70,11 +71,13 @@ def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=Non
 
     def batches_from(step):
         return TrainingBatches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
-                                resize_side_max=resize_side_max, augment=augment, num_threads=num_threads)
+                                resize_side_max=resize_side_max, augment=augment, resize_mode=resize_mode,
+                                num_threads=num_threads)
     if validation is None:
         return train_step, batches_from, None
     eval_step = evaluation.make_eval_step([(state.model, mean, size)])
-    squares = EvaluationBatches(validation, batch_size=100, image_size=size, num_threads=num_threads)
+    squares = EvaluationBatches(validation, batch_size=100, image_size=size, resize_mode=resize_mode,
+                                num_threads=num_threads)
 
     def validate(between=None):
         return evaluation.evaluate(eval_step, squares, len(validation), between=between)[0]

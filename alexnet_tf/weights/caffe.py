@@ -112,5 +112,5 @@ def parse(tensors, layout):
         result[slims_name] = array
     result['alexnet/conv1/weights'] = result['alexnet/conv1/weights'][:, :, ::-1]  # BGR to RGB
     spec = specs.Spec('alexnet', alexnet.IMAGE_SIZES['caffe'], tuple(map(str, range(classes))), MEAN_RGB,
-                      variant='caffe')
+                      variant='caffe', resize_mode='warp')
     return spec, np.array(MEAN_RGB, np.float32), result

@@ -70,6 +70,7 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'batch_size': (7, {'EvaluationBatches.batch_size': 7}),
         'max_num_batches': (2, {'score.max_num_batches': 2, 'score.num_examples': 6}, '--batch_size=3'),
         'eval_image_size': (230, {'Scorer.image_size': 230}),
+        'resize_mode': ('warp', {'Scorer.resize_mode': 'warp'}),
         'views': ('10', {'Scorer.num_views': 10, 'views': 10}),
         'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'Scorer.dtype': 'mixed_bfloat16'}),
         'num_preprocessing_threads': (3, {'EvaluationBatches.num_threads': 3}),

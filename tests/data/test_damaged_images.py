@@ -222,7 +222,7 @@ def peak():
 def test_bombs_are_refused_before_memory_is_taken(tmp_path):
     network = types.SimpleNamespace(
         model=lambda images, training: tf.reduce_mean(images, [1, 2])[:, :2], mean=np.zeros(3, np.float32),
-        spec=types.SimpleNamespace(image_size=56, class_names=['a', 'b']))
+        spec=types.SimpleNamespace(image_size=56, resize_mode='shorter_side', class_names=['a', 'b']))
     serve = Served(network).signatures()['serve_bytes']
     # As long as the longer bomb, 2 MB, so that what the queues of encoded images take is not counted.
     for image in (hostile_images.gray_jpeg(320) + bytes(2 << 20), hostile_images.gray_png(320)):

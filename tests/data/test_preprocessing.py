@@ -31,10 +31,11 @@ def triangle_weights(size, new_size):
     return weights / weights.sum(1, keepdims=True)
 
 
-def numpy_square(image, side):
+def numpy_square(image, side, resize_mode='shorter_side'):
     height, width = image.shape[:2]
     shorter = min(height, width)
     new = [int(np.floor(length * side / shorter + 0.5)) for length in (height, width)]
+    new = [side, side] if resize_mode == 'warp' else new
     resized = np.einsum('yh,hwc->ywc', triangle_weights(height, new[0]), image.astype(np.float64))
     resized = np.einsum('xw,ywc->yxc', triangle_weights(width, new[1]), resized)
     top, left = (new[0] - side) // 2, (new[1] - side) // 2
@@ -51,6 +52,27 @@ def test_resized_square_is_the_triangle_filter(height, width):
     assert np.abs(square - expected).max() < 0.52  # half a gray level of rounding, and float32
     if height == width == 64:
         np.testing.assert_array_equal(square, image)
+
+
+@pytest.mark.parametrize('height, width', [(75, 101), (101, 64), (64, 30), (64, 64), (1, 7), (8, 200)])
+def test_warping_resizes_both_sides_whatever_their_ratio(height, width):
+    image = RANDOM.integers(0, 256, [height, width, 3], np.uint8)
+    square = eagerly_and_in_tf_data(lambda image: preprocessing.resized_square(image, 64, resize_mode='warp'), image)
+    assert np.abs(square - numpy_square(image, 64, 'warp')).max() < 0.52
+    crop = preprocessing.resized_square(tf.constant(image), 64, corner=(3, 7), size=50, resize_mode='warp').numpy()
+    assert np.abs(crop.astype(int) - square[3:53, 7:57]).max() <= 1
+
+
+@pytest.mark.parametrize('height, width', [(300, 400), (500, 333), (200, 256)])
+def test_a_warped_image_has_pillows_pixels(height, width):
+    image_module = pytest.importorskip('PIL.Image', reason='Pillow is the independent program')
+    image = np.clip(tf.image.resize(RANDOM.uniform(0, 255, [9, 7, 3]), [height, width], 'bicubic'), 0, 255)
+    encoded = tf.io.encode_png(image.astype(np.uint8))
+    wanted = image_module.fromarray(image.astype(np.uint8)).resize((256, 256), image_module.Resampling.BILINEAR)
+    found = preprocessing.evaluation_image(encoded, resize_mode='warp').numpy().astype(int)
+    assert np.abs(found - np.asarray(wanted)).max() <= 1
+    plain = preprocessing.training_image(encoded, [0, 0], augment=False, resize_mode='warp').numpy()
+    np.testing.assert_array_equal(plain, found[16:240, 16:240])
 
 
 def test_a_crop_is_that_part_of_the_square_and_tf_images_numbers():

@@ -57,6 +57,7 @@ ARRIVES = {
     'max_bad_records': (2, {'open_splits.max_bad_records': 2}),
     'mean': ('image', {'make_spec.mean': 'image'} | spec(mean='mean_image.npy'),
              f'--dataset_dir={datasets.SAMPLE_DIR}'),
+    'resize_mode': ('warp', {'make_spec.resize_mode': 'warp', 'train.resize_mode': 'warp'} | spec(resize_mode='warp')),
     'resize_side_max': (300, {'check_resize_side_max.resize_side_max': 300, 'train.resize_side_max': 300}),
     'color_noise': (0.2, {'color_noise.scale': 0.2, 'train.noise.axes': lambda before, after: np.allclose(
         2 * np.array(before), after)}),
@@ -64,14 +65,16 @@ ARRIVES = {
     'model_name': ('alexnet', {'make_spec.model_name': 'alexnet'} | spec(model_name='alexnet')),
     'recipe': ('caffe', {
         'make_spec.model_name': 'alexnet', 'make_spec.variant': 'caffe', 'check_resize_side_max.size': 227,
-        **spec(model_name='alexnet', variant='caffe', image_size=227), 'build.initial_values': 'caffe',
+        **spec(model_name='alexnet', variant='caffe', image_size=227, resize_mode='warp'),
+        'make_spec.resize_mode': 'warp', 'train.resize_mode': 'warp', 'build.initial_values': 'caffe',
         'build.hidden_bias': 0.1, **NO_PLATEAU, 'train.rates.decay_type': 'exponential', 'train.rates.bias_factor': 2.0,
         'train.rates.epochs_per_decay': 20.0, 'train.pace.batch_size': 256, 'steps.batch_size': 256,
         'train.pace.max_steps': 17, 'begin.own_rates': True, 'color_noise.scale': 0.0, 'train.noise': None,
         'train.noise.axes': None, 'train.noise.divisor': None, 'make_spec.dropout_form': 'inverted',
         **{f'write.values.{part.flag}': part.caffe[0] for part in recipes.RECIPES if part.flag in (
             'model_name', 'variant', 'initial_values', 'hidden_bias', 'batch_size', 'learning_rate_decay_type',
-            'num_epochs_per_decay', 'bias_learning_rate_factor', 'color_noise', 'dropout_form')}}, '--mean=rgb'),
+            'num_epochs_per_decay', 'bias_learning_rate_factor', 'color_noise', 'dropout_form',
+            'resize_mode')}}, '--mean=rgb'),
     'variant': ('source', {'make_spec.variant': 'source'} | spec(variant='source', unscaled_dropout=0.5)),
     'train_image_size': (250, {'make_spec.image_size': 250, 'check_resize_side_max.size': 250} | spec(image_size=250)),
     'initial_values': ('caffe', {'build.initial_values': 'caffe'}),

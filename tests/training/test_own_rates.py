@@ -14,7 +14,8 @@ STEPS = schedules.parse_steps(recipes.STEPS_145, ['conv1', 'conv2', 'fc8'])
 
 
 def test_the_original_runs_rates():
-    """alexnet-2012.md: 0.01; from 25 0.001; 51 0.0001; 67 conv1 0.00001, no noise; 72 conv1 frozen; 79 0.00001."""
+    """alexnet-2012.md: 0.01; from 25 0.001; 51 0.0001; 67 conv1 0.00001, no noise; 72 conv1 frozen; 79 0.00001.
+    Biases 0.02 until they are frozen."""
     def at(epoch):
         return [schedules.stepped(STEPS, epoch, name) for name in ('conv2/weights', 'conv1/weights', 'conv2/biases',
                                                                    'conv1/biases', 'color_noise')]
@@ -22,7 +23,7 @@ def test_the_original_runs_rates():
     assert at(24.99) == at(0)
     assert at(25) == [0.001, 0.001, 0.02, 0.02, None]
     assert at(51) == [0.0001, 0.0001, 0.02, 0.02, None]
-    assert at(67) == [0.0001, 0.00001, 0.02, 0.00001, 0]
+    assert at(67) == [0.0001, 0.00001, 0.02, 0.02, 0]
     assert at(72) == [0.0001, 0, 0.02, 0, 0]
     assert at(79) == at(90) == [0.00001, 0, 0.02, 0, 0]
     settings = schedules.Steps(STEPS).settings(67, ['conv1/weights', 'fc8/weights', 'fc8/biases'])

@@ -64,7 +64,7 @@ def test_the_command(tmp_path):
     assert f'python eval_image_classifier.py --checkpoint_path={tmp_path / "run"}' in done.stdout
     assert_checkpoint(tmp_path / 'run')
     spec = specs.read_spec(str(tmp_path / 'run'))
-    assert spec == specs.Spec('alexnet', 227, NAMES, caffe.MEAN_RGB, None, variant='caffe')
+    assert spec == specs.Spec('alexnet', 227, NAMES, caffe.MEAN_RGB, None, variant='caffe', resize_mode='warp')
     np.testing.assert_allclose(spec.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
         checkpoint_files.check_output(str(tmp_path / 'run'))
