@@ -84,34 +84,46 @@ class Trace:
         return line(frame, event, _)
 
 
-def trace(test_file, targets, result):
-    """Runs a file of tests; writes {test: [seconds with those of its fixtures, lines]} to the path `result`."""
-    plugin = Trace(targets)
+def trace(test_file, code, result):
+    """Runs a file of tests; writes {test: [seconds with those of its fixtures, lines]} to the path `result`.
+
+    code: {target: digest}, which is written too.
+    """
+    plugin = Trace(code)
     run_tests([test_file], plugin)
     found = {}
     for test, (fixtures, seconds, lines) in plugin.tests.items():
         used = [plugin.fixtures[name] for name in fixtures if name in plugin.fixtures]
         found[test] = [max([seconds, *(taken for taken, _ in used)]),
                        sorted({tuple(line) for _, more in used for line in more} | set(map(tuple, lines)))]
-    Path(result).write_text(json.dumps(found))
+    Path(result).write_text(json.dumps({'code': code, 'tests': found}))
+
+
+def digest(*contents):
+    return hashlib.sha256(b''.join(contents)).hexdigest()[:16]
 
 
 def tests_by_line(targets, places, folder):
-    """({(target, line): {test}}, {test: seconds}) of tests in these places; found out anew for files that changed."""
-    code = b''.join((ROOT / target).read_bytes() for target in targets)
+    """({(target, line): {test}}, {test: seconds}) of tests in these places; found out anew for files that changed.
+
+    Of a target that changed since, lines are not known: the key is (target, None) for all tests that ran one of it.
+    """
+    code = {target: digest((ROOT / target).read_bytes()) for target in targets}
     by_line, seconds = {}, {}
     for path in sorted((ROOT / 'tests').rglob('test_*.py')):
         name = str(path.relative_to(ROOT))
         if name in WITHOUT or not name.startswith(tuple(places)):
             continue
-        known = folder / f'{path.stem}-{hashlib.sha256(name.encode() + path.read_bytes() + code).hexdigest()[:16]}.json'
+        known = folder / f'{path.stem}-{digest(name.encode(), path.read_bytes())}.json'
         if not known.exists():
             print(f'tracing {name}', flush=True)
-            in_child(lambda name=name, known=known: trace(name, targets, known), 3600, folder / 'trace.log')
-        for test, (taken, lines) in json.loads(known.read_text()).items():
+            in_child(lambda name=name, known=known: trace(name, code, known), 3600, folder / 'trace.log')
+        found = json.loads(known.read_text())
+        for test, (taken, lines) in found['tests'].items():
             seconds[test] = taken
-            for line in lines:
-                by_line.setdefault(tuple(line), set()).add(test)
+            for target, line in lines:
+                line = line if found['code'].get(target) == code.get(target) else None
+                by_line.setdefault((target, line), set()).add(test)
     return by_line, seconds
 
 
@@ -194,7 +206,7 @@ def outcome(target, mutant, by_line, seconds, budget, folder):
     """What becomes of a mutant: {'mutant', 'by': the test that fails; 'hang'; None: no test noticed it, 'tests'}."""
     found = set()
     for (file, line), tests in by_line.items():
-        if file == target and (mutant.lines is None or line in mutant.lines):
+        if file == target and (mutant.lines is None or line is None or line in mutant.lines):
             found |= tests
     chosen, total = [], 0
     for test in sorted(found, key=lambda test: (seconds[test], test)):
