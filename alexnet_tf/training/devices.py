@@ -24,6 +24,10 @@ def make_strategy(num_clones, clone_on_cpu, model_parallel=1):
     names = [f'/{"CPU" if clone_on_cpu else "GPU"}:{number}' for number in range(wanted)]
     if num_clones == 1:
         return tf.distribute.get_strategy(), tuple(names) if model_parallel > 1 else None
-    # The collective operations that TensorFlow would choose keep 1.3 KB of every step on CPUs.
-    reduce = tf.distribute.ReductionToOneDevice() if clone_on_cpu else None
+    reduce = None
+    if clone_on_cpu:
+        # The collective operations that TensorFlow would choose keep 1.3 KB of every step on CPUs.
+        reduce = tf.distribute.ReductionToOneDevice()
+        # It joins the clones' gradients and decays to one sum, whose order is that in which memory becomes free.
+        tf.config.optimizer.set_experimental_options({'arithmetic_optimization': False})
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduce), None

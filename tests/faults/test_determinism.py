@@ -55,9 +55,9 @@ def left_by(folder):
     return rows, content(newest.with_suffix(''))
 
 
-def check_same(one, two):
+def check_same(one, two, steps=STEPS):
     (rows, values), (other_rows, other_values) = left_by(one), left_by(two)
-    assert rows == other_rows and len(rows) == STEPS
+    assert rows == other_rows and len(rows) == steps
     differing = [name for name in values if values[name].tobytes() != other_values[name].tobytes()]
     assert set(values) == set(other_values) and not differing
 
@@ -75,3 +75,12 @@ def test_both_networks_with_other_threads_and_resumed_on_fewer_cores(tmp_path, n
     train('resumed', STEPS // 2, '--intra_op_threads=2', cores=1)
     assert '2 (as the run was started)' in train('resumed', STEPS, cores=1)
     check_same(tmp_path / 'whole', tmp_path / 'resumed')
+
+
+@pytest.mark.slow
+def test_two_clones_of_a_whole_network_with_adam_and_decay(tmp_path):
+    """TensorFlow once added three terms in an order of chance: the gradients of both clones and a decay."""
+    for name in ('one', 'two'):
+        run(*REAL, f'--train_dir={tmp_path / name}', '--max_number_of_steps=8', '--optimizer=adam', '--num_clones=2',
+            '--clone_on_cpu', '--precision=float32')
+    check_same(tmp_path / 'one', tmp_path / 'two', 8)
