@@ -8,7 +8,6 @@ import math
 import os
 
 import tensorflow as tf
-from google.protobuf import message
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
@@ -30,7 +29,7 @@ def check(path):
         content = file.read(MAX_BYTES)
     try:
         _check_table(content)
-    except (IndexError, UnicodeDecodeError, message.DecodeError) as error:
+    except (IndexError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is damaged: {error}') from error
     except ValueError as error:
         raise ValueError(f'{path} is damaged or was not written by TensorFlow: {error}') from error
@@ -143,7 +142,10 @@ def _check_slice(part, shape, name):
 
 
 def _parsed(kind, stored, key):
-    parsed = kind.FromString(stored)
+    try:
+        parsed = kind.FromString(stored)
+    except Exception as error:  # protobuf's DecodeError is not in TensorFlow's public API
+        raise ValueError(f'the entry {key!r} is not as TensorFlow writes it: {error}') from error
     if parsed.SerializeToString(deterministic=True) != stored:  # another parser might understand it otherwise
         raise ValueError(f'the entry {key!r} is not as TensorFlow writes it')
     return parsed
