@@ -79,7 +79,7 @@ class Batches:
     def _read_examples(self, first, count):
         try:
             examples = self._examples(first, count)
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             self._error = error
             raise
         return np.array([image for image, _ in examples], object), np.array([label for _, label in examples], np.int64)
