@@ -15,7 +15,7 @@ from alexnet_tf.data import batches, datasets, folder_builder
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.serving import saved_model
+from alexnet_tf.serving import publishing, saved_model
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
 from tests.helpers import calls
 from tests.helpers.commands import flags_of
@@ -36,7 +36,8 @@ COMMANDS = {  # module: (functions, arguments of all calls)
         {(folder_builder, 'build'): lambda *_, **__: None}, ['--input_dir=/in', '--output_dir=/out']),
     'alexnet_tf.export': (
         {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
-         (saved_model, 'export'): lambda *_: None, (own_npz, 'write'): lambda *_: None}, ['--output_dir={tmp}/new']),
+         (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
+         (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
     'alexnet_tf.import_weights': (
         {(checkpoint_files, 'check_output'): None, (reading, 'read_class_names'): None,
          (reading, 'read'): lambda *_, variant, **__: (
@@ -53,9 +54,10 @@ COMMANDS = {  # module: (functions, arguments of all calls)
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
 }
-NOT_COMPARED = '.self', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
+NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
 
 
+NEW = '--output_dir={tmp}/new'
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -92,11 +94,14 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'synset_names': ('/names', {'build.synset_names': '/names'}), 'num_processes': (3, {'build.num_processes': 3}),
     },
     'alexnet_tf.export': {
-        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
-        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b'}),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, NEW),
+        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b'}, NEW),
+        'publish_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'publish.folder': '{tmp}/b'},
+                        '--publish_dir={tmp}/new'),
         'to': ('npz', {'export.loaded': None, 'export.output_dir': None, 'write.loaded': LOADED,
-                       'write.path': '{tmp}/new/weights.npz'}),
-        'model_name': ('alexnet', {'load.model_name': 'alexnet'}),
+                       'write.path': '{tmp}/new/weights.npz'}, NEW),
+        'precision': ('bfloat16', {'load.dtype': 'bfloat16'}, NEW),
+        'model_name': ('alexnet', {'load.model_name': 'alexnet'}, NEW),
     },
     'alexnet_tf.import_weights': {
         'source': ('/a', {'read.path': '/a'}),

@@ -70,6 +70,7 @@ WRONG = {
     'alexnet_tf.export': {
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
+        'publish_dir': [['--publish_dir={tmp}/x']],
         '': [['positional']],
     },
     'alexnet_tf.import_weights': {

@@ -114,14 +114,14 @@ def test_the_command_says_what_it_made(all_served):
     for name, (_, _, result, folder) in all_served.items():
         assert result.returncode == 0 and result.stdout.splitlines()[-1] == (
             f'Exported {name} at step 0 ({folder / f"{name} run" / "model.ckpt-0"}) to {folder / name}: signatures '
-            'serving_default (images) and serve_bytes (image_bytes).')
+            'serving_default, serve_bytes, serve_bytes_checked, ten_views, features.')
 
 
 def test_weights_alone(all_served, narrow_module, tmp_path):
     run = all_served['alexnet'][3] / 'alexnet run'
     result = call(export, f'--checkpoint_path={run}', f'--output_dir={tmp_path / "npz"}', '--to=npz')
-    assert result.stdout == (f'Exported the weights of alexnet at step 0 ({run / "model.ckpt-0"}) to '
-                             f'{tmp_path / "npz" / "weights.npz"}.\n')
+    assert result.stdout == (f'Exported alexnet at step 0 ({run / "model.ckpt-0"}) to {tmp_path / "npz"}: '
+                             'weights.npz.\n')
     with np.load(tmp_path / 'npz' / 'weights.npz') as arrays:
         reader = tf.train.load_checkpoint(str(run))
         np.testing.assert_array_equal(arrays['alexnet/conv1/weights'], reader.get_tensor('alexnet/conv1/weights'))
