@@ -14,6 +14,7 @@ from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.data import batches, datasets, folder_builder
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import publishing, saved_model
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
@@ -23,6 +24,7 @@ from tests.helpers.commands import flags_of
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
                          step=3, knows_background=False)
+SOURCE = print  # of predictions
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
@@ -38,6 +40,13 @@ COMMANDS = {  # module: (functions, arguments of all calls)
         {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
          (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
          (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
+    'alexnet_tf.predict': (
+        {(image_files, 'find'): lambda arguments, _: [(name, None) for name in arguments], (precision, 'choose'): None,
+         (loading, 'load'): lambda *_, **__: LOADED, (checkpoint, 'Network'): lambda *_, **__: SOURCE,
+         (exported, 'SavedModel'): lambda *_, **__: SOURCE,
+         (client, 'connect'): lambda *_, **__: SimpleNamespace(predict=SOURCE),
+         (answers, 'of_files'): lambda *_, **__: [[('a.jpg', [('cat', 0.5)])]],
+         (printing, 'block'): None, (printing, 'json_line'): None}, ['--images=a.jpg']),
     'alexnet_tf.import_weights': (
         {(checkpoint_files, 'check_output'): None, (reading, 'read_class_names'): None,
          (reading, 'read'): lambda *_, variant, **__: (
@@ -58,6 +67,8 @@ NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 
 
 
 NEW = '--output_dir={tmp}/new'
+NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
+    f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -102,6 +113,21 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
                        'write.path': '{tmp}/new/weights.npz'}, NEW),
         'precision': ('bfloat16', {'load.dtype': 'bfloat16'}, NEW),
         'model_name': ('alexnet', {'load.model_name': 'alexnet'}, NEW),
+    },
+    'alexnet_tf.predict': {
+        'images': ('b.jpg,c', {'find.arguments': ['b.jpg', 'c'], 'of_files.found': [('b.jpg', None), ('c', None)]}),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
+        'saved_model': ('/a', NO_CHECKPOINT | {'SavedModel.folder': '/a', 'SavedModel.num_views': 1}),
+        'server': ('a:1', NO_CHECKPOINT | {'connect.server': 'a:1', 'connect.model_name': 'alexnet', 'connect.views': 1,
+                                           'connect.timeout': 60}),
+        'server_model': ('b', {'connect.model_name': 'b'}),
+        'server_timeout_secs': (2.5, {'connect.timeout': 2.5}),
+        'views': ('10', {'Network.num_views': 10}),
+        'json_lines': ('true', {'block.path': None, 'block.answer': None, 'json_line.path': 'a.jpg',
+                                'json_line.answer': [('cat', 0.5)]}),
+        'batch_size': (7, {'of_files.batch_size': 7}),
+        'model_name': ('alexnet', {'load.model_name': 'alexnet'}),
+        'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'load.dtype': 'mixed_bfloat16'}),
     },
     'alexnet_tf.import_weights': {
         'source': ('/a', {'read.path': '/a'}),
