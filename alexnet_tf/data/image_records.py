@@ -1,6 +1,4 @@
 """Images to records of slim's schema."""
-import os
-
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing, records
@@ -14,13 +12,7 @@ def read_image(path, resize_shorter_side, quality):
 
     Raises: OSError, or ValueError for what is no image that can be decoded.
     """
-    reading.check_regular(path)
-    if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
-        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
-    with open(path, 'rb') as file:
-        encoded = file.read()
-    if not encoded:
-        raise ValueError('the file is empty')
+    encoded = reading.read_bytes(path, records.MAX_BYTES // 2)  # half a record, since it may be written larger
     try:
         image = preprocessing.decode(encoded)
         shorter = min(image.shape[:2])

@@ -65,6 +65,12 @@ def log_mean_probability(logits):
     return tf.reduce_logsumexp(tf.nn.log_softmax(logits), 0) - tf.math.log(float(len(logits)))
 
 
+def probabilities(scores):
+    """float64 [examples, classes] of the scores of an eval step; they depend on an example's own scores alone."""
+    exponentials = np.exp(np.float64(scores - scores.max(1, keepdims=True)))
+    return exponentials / exponentials.sum(1, keepdims=True)
+
+
 def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False, between=None):
     """Runs over `batches` (data.EvaluationBatches) once.
 

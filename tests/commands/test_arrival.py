@@ -14,6 +14,7 @@ from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.data import batches, datasets, folder_builder
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import card, publishing, saved_model, warmup
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
@@ -23,6 +24,7 @@ from tests.helpers.commands import flags_of
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
                          step=3, knows_background=False)
+SOURCE = print  # of predictions
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
@@ -39,6 +41,13 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
          (warmup, 'write_requests'): lambda *_, **__: True, (card, 'text'): lambda *_, **__: 'a card',
          (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
+    'alexnet_tf.predict': (
+        {(image_files, 'find'): lambda arguments, _: [(name, None) for name in arguments], (precision, 'choose'): None,
+         (loading, 'load'): lambda *_, **__: LOADED, (checkpoint, 'Network'): lambda *_, **__: SOURCE,
+         (exported, 'SavedModel'): lambda *_, **__: SOURCE,
+         (client, 'connect'): lambda *_, **__: SimpleNamespace(predict=SOURCE),
+         (answers, 'of_files'): lambda *_, **__: [[('a.jpg', [('cat', 0.5)])]],
+         (printing, 'block'): None, (printing, 'json_line'): None}, ['--images=a.jpg']),
     'alexnet_tf.import_weights': (
         {(checkpoint_files, 'check_output'): None, (reading, 'read_class_names'): None,
          (reading, 'read'): lambda *_, variant, **__: (
@@ -62,6 +71,8 @@ NEW = '--output_dir={tmp}/new'
 OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded', 'write_requests.folder',
                    'write_requests.signatures', 'write_requests.served_name', 'text.loaded', 'text.folder',
                    'text.recipe', 'text.weights_license')
+NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
+    f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -110,6 +121,21 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'served_name': ('flowers', {'write_requests.served_name': 'flowers'}, NEW),
         'license': ('CC0', {'text.weights_license': 'CC0'}, NEW),
         'model_name': ('alexnet', {'load.model_name': 'alexnet'}, NEW),
+    },
+    'alexnet_tf.predict': {
+        'images': ('b.jpg,c', {'find.arguments': ['b.jpg', 'c'], 'of_files.found': [('b.jpg', None), ('c', None)]}),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
+        'saved_model': ('/a', NO_CHECKPOINT | {'SavedModel.folder': '/a', 'SavedModel.num_views': 1}),
+        'server': ('a:1', NO_CHECKPOINT | {'connect.server': 'a:1', 'connect.model_name': 'alexnet', 'connect.views': 1,
+                                           'connect.timeout': 60}),
+        'server_model': ('b', {'connect.model_name': 'b'}),
+        'server_timeout_secs': (2.5, {'connect.timeout': 2.5}),
+        'views': ('10', {'Network.num_views': 10}),
+        'json_lines': ('true', {'block.path': None, 'block.answer': None, 'json_line.path': 'a.jpg',
+                                'json_line.answer': [('cat', 0.5)]}),
+        'batch_size': (7, {'of_files.batch_size': 7}),
+        'model_name': ('alexnet', {'load.model_name': 'alexnet'}),
+        'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'load.dtype': 'mixed_bfloat16'}),
     },
     'alexnet_tf.import_weights': {
         'source': ('/a', {'read.path': '/a'}),
