@@ -27,6 +27,7 @@ from tests.helpers import hostile_images
 
 THREADS = 8
 MODEL = 'alexnet'
+WAIT = 600  # seconds: behind 1,000 images on a busy machine
 OK, INVALID = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT
 BROKEN = r'image_bytes at position 1, counted from 0, is no whole JPEG or PNG, or has more than 89478485 pixels'
 
@@ -59,7 +60,8 @@ class Server:
         options = (('grpc.max_receive_message_length', 2 ** 28),)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
             grpc.insecure_channel(grpc_address, options=options))
-        self.clients = [client.connect(address, model_name=MODEL) for address in (grpc_address, rest_address)]
+        self.clients = [client.connect(address, model_name=MODEL, timeout=WAIT)
+                        for address in (grpc_address, rest_address)]
 
     def ask(self, signature='serve_bytes', model=MODEL, **inputs):
         """(code, {output: array}, or the text of the refusal) over gRPC."""
@@ -68,7 +70,7 @@ class Server:
         for name, values in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
         try:
-            outputs = self._stub.Predict(request, timeout=120).outputs
+            outputs = self._stub.Predict(request, timeout=WAIT).outputs
             return OK, {name: tf.make_ndarray(output) for name, output in outputs.items()}
         except grpc.RpcError as error:
             return error.code(), error.details()
@@ -78,7 +80,7 @@ class Server:
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
         request = urllib.request.Request(f'{self._rest}/v1/models/{model}:predict', content)
         try:
-            with urllib.request.urlopen(request, timeout=120) as response:
+            with urllib.request.urlopen(request, timeout=WAIT) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:

@@ -4,6 +4,9 @@ import concurrent.futures
 import contextlib
 import http.server
 import json
+import re
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +22,7 @@ from alexnet_tf.serving import saved_model
 from alexnet_tf.weights import checkpoint_files
 from tests.helpers import commands, hostile_images
 from tests.helpers.networks import with_larger_weights
-from tests.helpers.processes import run_python
+from tests.helpers.processes import ROOT, run_python
 
 grpc = pytest.importorskip('grpc', reason="needs tensorflow-serving-api: pip install -e '.[serve]'")
 pytest.importorskip('tensorflow_serving', reason="needs tensorflow-serving-api: pip install -e '.[serve]'")
@@ -128,6 +131,17 @@ def test_the_command_answers_by_a_server_as_by_the_checkpoint(loaded, addresses,
             served = predict(f'--server={address}', f'--server_model={serving_load.MODEL}', views)
             assert served[0] == classes
             np.testing.assert_allclose(served[1], probabilities, rtol=1e-3)
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ('bash', 'curl', 'base64'))), reason='needs bash, curl and base64')
+def test_the_line_of_the_page_asks_by_curl(addresses, photographs, tmp_path):
+    page = (ROOT / 'docs' / 'serving.md').read_text(encoding='utf-8')
+    line = re.search(r'^    (\(printf .*?:predict)$', page, re.M | re.S)[1]
+    (tmp_path / 'photo.jpg').write_bytes(photographs[0])
+    line = line.replace('http://localhost:8501', addresses[REST])
+    answer = subprocess.run(['bash', '-c', line], cwd=tmp_path, capture_output=True, timeout=60, check=True).stdout
+    outputs, (expected,) = json.loads(answer)['outputs'], connected(addresses[REST]).predict(photographs[:1])
+    assert outputs['valid'] == [True] and outputs['top_class_names'] == [[name for name, _ in expected]]
 
 
 # What the server has not ---------------------------------------------------------------------------------
