@@ -124,13 +124,12 @@ def test_the_command_answers_by_a_server_as_by_the_checkpoint(loaded, addresses,
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         assert 'error' in lines.pop()
         return [line['classes'] for line in lines], [line['probabilities'] for line in lines]
-    for views in ('--views=1', '--views=10'):
-        classes, probabilities = predict(f'--checkpoint_path={tmp_path / "run"}', views)
-        assert len(classes) == 5
-        for address in addresses:
-            served = predict(f'--server={address}', f'--server_model={serving_load.MODEL}', views)
-            assert served[0] == classes
-            np.testing.assert_allclose(served[1], probabilities, rtol=1e-3)
+    classes, probabilities = predict(f'--checkpoint_path={tmp_path / "run"}')
+    assert len(classes) == 5
+    for address in addresses:
+        served = predict(f'--server={address}', f'--server_model={serving_load.MODEL}')
+        assert served[0] == classes
+        np.testing.assert_allclose(served[1], probabilities, rtol=1e-3)
 
 
 @pytest.mark.skipif(not all(map(shutil.which, ('bash', 'curl', 'base64'))), reason='needs bash, curl and base64')
