@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf import export
+from alexnet_tf.model import specs
 from alexnet_tf.serving import publishing
 from tests.helpers.commands import call
 from tests.helpers.small_processes import Started
 
+SPEC = specs.Spec('alexnet_v2', 224, (), (120.0, 110.0, 100.0))
 WHOLE = {'saved_model.pb', 'fingerprint.pb', 'variables', 'assets', 'classes.txt', 'README.md'}
 
 
@@ -91,51 +93,50 @@ def started(run, folder):
     return Started('alexnet_tf.export', f'--checkpoint_path={run}', f'--publish_dir={folder}', module='narrow')
 
 
-def wait_for(condition, process):
-    """Watches, as a server does, until the condition holds or the process ends. Returns: seconds."""
-    start = time.monotonic()
-    while process.returncode is None and not condition():
-        time.sleep(0.002)
-    return time.monotonic() - start
+def places(folder):
+    """Names of the folders that exports are writing, or have left."""
+    return {name for name in os.listdir(folder) if name.startswith(publishing.PREFIX)} if folder.exists() else set()
 
 
-def check_kills(run, folder, count):
-    """Kills exports at `count` moments, from their first write to after their last; then two at once end well."""
-    def begun():
-        return folder.exists() and any(name.startswith(publishing.PREFIX) for name in os.listdir(folder))
-    whole = started(run, folder)
-    wait_for(begun, whole)
-    seconds = wait_for(lambda: versions(folder), whole)
-    assert whole.wait(60) == 0
-    published, reference = 1, (folder / '1' / 'variables' / 'variables.data-00000-of-00001').read_bytes()
-    killed = 0
-    for number in range(count):
-        process = started(run, folder)
-        while process.returncode is None and not (begun() or len(versions(folder)) > published):
-            time.sleep(0.002)
-        deadline = time.monotonic() + seconds * (number + 0.5) / count
-        while time.monotonic() < deadline and process.returncode is None:
-            versions(folder)
-        process.kill()
-        process.wait(60)
-        found = versions(folder)
-        assert published <= len(found) <= published + 1
-        killed += len(found) == published
-        published = len(found)
-        for path in found:
-            assert (path / 'variables' / 'variables.data-00000-of-00001').read_bytes() == reference
+def kill(process, folder, name, seconds):
+    """Kills an export so many seconds after it has begun to write a name, or when it has ended; watches as a server.
+
+    name: '' for the folder that it writes.
+    """
+    start, before, left = None, len(versions(folder)), places(folder)
+    while process.returncode is None and len(versions(folder)) == before and (
+            start is None or time.monotonic() < start + seconds):
+        time.sleep(0.001)
+        if start is None and any((folder / place / name).exists() for place in places(folder) - left):
+            start = time.monotonic()
+    process.kill()
+    process.wait(60)
+
+
+def check_kills(run, folder, moments, at_the_end):
+    """Kills exports at moments, (name, seconds) of `kill`; then some at once end well."""
+    published, killed = 0, 0
+    for moment in moments:
+        kill(started(run, folder), folder, *moment)
+        found = len(versions(folder))
+        assert published <= found <= published + 1
+        killed += found == published
+        published = found
     assert killed
-    for process in [started(run, folder), started(run, folder)]:
-        assert process.communicate().startswith('Exported alexnet at step 0')
-    assert sorted(os.listdir(folder), key=int) == [str(number + 1) for number in range(published + 2)]
-    for path in versions(folder)[-2:]:
+    for process in [started(run, folder) for _ in range(at_the_end)]:
+        assert process.communicate().startswith('Exported alexnet_v2 at step 0')
+    assert sorted(os.listdir(folder), key=int) == [str(number + 1) for number in range(published + at_the_end)]
+    weights = {(path / 'variables' / 'variables.data-00000-of-00001').read_bytes() for path in versions(folder)}
+    assert len(weights) == 1
+    for path in versions(folder):
         tf.saved_model.load(str(path))
 
 
 def test_a_killed_export_leaves_a_whole_version_or_none(run, tmp_path):
-    check_kills(run, tmp_path / 'models', 3)
+    check_kills(run, tmp_path / 'models', [('', 0), ('saved_model.pb', 0), ('README.md', 0)], at_the_end=1)
 
 
 @pytest.mark.slow
 def test_exports_killed_at_thirty_moments(run, tmp_path):
-    check_kills(run, tmp_path / 'models', 30)
+    moments = [('', number / 10) for number in range(20)] + [('README.md', number / 1000) for number in range(10)]
+    check_kills(run, tmp_path / 'models', moments, at_the_end=3)
