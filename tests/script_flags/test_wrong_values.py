@@ -71,6 +71,7 @@ WRONG = {
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
         'publish_dir': [['--publish_dir={tmp}/x']],
+        'served_name': 'any text', 'license': 'any text',
         '': [['positional']],
     },
     'alexnet_tf.predict': {
