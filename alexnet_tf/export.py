@@ -8,19 +8,51 @@
 number.
 """
 import os
+import shlex
 
 from absl import flags, logging
 
 from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.script_flags import train
 
 FLAGS = flags.FLAGS
 
 
 def write_saved_model(loaded, folder):
-    from alexnet_tf.serving import saved_model
-    return f'signatures {", ".join(saved_model.export(loaded, folder))}'
+    from alexnet_tf.files import writing
+    from alexnet_tf.serving import card, saved_model, warmup
+    signatures = saved_model.export(loaded, folder)
+    if not warmup.write_requests(loaded, folder, signatures, served_name=served_name()):
+        print('No warm-up requests for the server: tensorflow-serving-api is not installed; pip install '
+              'tensorflow-serving-api, and export again.')
+    writing.write_text(os.path.join(folder, 'classes.txt'), card.class_names(loaded.spec))
+    text = card.text(loaded, folder, recipe=training_command, weights_license=FLAGS.license)
+    writing.write_text(os.path.join(folder, 'README.md'), text)
+    return f'signatures {", ".join(signatures)}'
+
+
+def served_name():
+    """Under which name a server has the model: --served_name, else that of the folder of its versions."""
+    path = os.path.abspath(FLAGS.publish_dir or FLAGS.output_dir)
+    if FLAGS.output_dir and os.path.basename(path).isdecimal():  # a version
+        path = os.path.dirname(path)
+    return FLAGS.served_name or os.path.basename(path)
+
+
+def training_command(settings):
+    """The command of a training run by its settings, {flag: value}; folders by their last part."""
+    parts = []
+    for row in train.ROWS:
+        value = settings.get(row.name, row.default)
+        if value == row.default or row.refused:
+            continue
+        if row.name in ('train_dir', 'dataset_dir', 'checkpoint_path'):
+            value = os.path.basename(os.path.normpath(value))
+        text = ','.join(value) if isinstance(value, list) else value
+        parts.append(f'--{"" if value else "no"}{row.name}' if row.kind is bool else f'--{row.name}={text}')
+    return shlex.join(['python', 'train_image_classifier.py', *parts])
 
 
 def write_npz(loaded, folder):
@@ -43,6 +75,10 @@ ROWS = (
          choices=tuple(FORMATS)),
     Flag('precision', str, 'float32', 'Of the weights and the arithmetic of a SavedModel. bfloat16: half the size; '
          'what goes in and comes out stays float32.', choices=('float32', 'bfloat16'), works_with=SAVED_MODEL),
+    Flag('served_name', str, None, 'Name under which a server has the model, for the warm-up requests. Default: the '
+         'name of the folder of versions.', works_with=SAVED_MODEL),
+    Flag('license', str, None, 'Of the weights, for the model card; you know it, the checkpoint does not. Default: not '
+         'stated.', works_with=SAVED_MODEL),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json.',
          choices=('alexnet_v2', 'alexnet')),
 )

@@ -2,6 +2,8 @@
 import re
 import time
 
+import numpy as np
+
 from alexnet_tf.prediction import over_grpc, over_rest, protocol
 
 MAX_IMAGES = 32  # in one request; docs/serving.md lets the server make batches of as many
@@ -13,10 +15,10 @@ UNREADABLE = 'the server cannot decode it: it is no whole JPEG or PNG, or has to
 
 
 def connect(server, *, model_name, views=1, timeout=60):
-    """A Client, which is a source of predictions, of a server that has answered and has the model.
+    """A Client of a server that has answered and has the model; its `predict` is a source of predictions.
 
     Args:
-      server: host:port for gRPC, without encryption; or http://… or https://… for REST, where certificates are checked.
+      server: host:port for gRPC, without encryption; or http://… or https://… for REST; certificates are checked.
       model_name: as the server knows the model.
       views: 1, or 10: corners and center, and their mirror images.
       timeout: seconds that one request may take, with all its tries.
@@ -43,18 +45,18 @@ def _transport(server):
         return over_rest.Transport
     port = re.fullmatch(r'(?:\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})', server)
     if not port or not 0 < int(port[1]) < 2 ** 16:
-        raise ValueError(f'--server={server}; it must be host:port for gRPC, such as localhost:8500, or http://host:port '
-                         'for REST, such as http://localhost:8501.')
+        raise ValueError(f'--server={server}; it must be host:port for gRPC, such as localhost:8500, or '
+                         'http://host:port for REST, such as http://localhost:8501.')
     return over_grpc.Transport
 
 
 class Client:
-    """Asks one model of one server. May be called by several threads at once."""
+    """Asks one model of one server. May be used by several threads at once."""
 
     def __init__(self, transport, server, views, timeout):
         self._transport, self._server, self._views, self._timeout = transport, server, views, timeout
 
-    def __call__(self, images):
+    def predict(self, images):
         """What is in each image.
 
         Args:
@@ -92,8 +94,7 @@ class Client:
             valid = outputs.get('valid', [True] * count)
             names, probabilities = outputs['top_class_names'], outputs['top_probabilities']
             assert len(valid) == len(names) == len(probabilities) == count
-            return [[(_text(name), float(probability)) for name, probability in zip(*row)] if good else UNREADABLE
-                    for good, *row in zip(valid, names, probabilities)]
+            return [_answer(*row) if good else UNREADABLE for good, *row in zip(valid, names, probabilities)]
         except (AssertionError, KeyError, TypeError, ValueError):
             raise protocol.failed(self._server, 'its answer has not the best classes of each image') from None
 
@@ -106,7 +107,7 @@ class Client:
             except protocol.Unavailable as error:
                 if time.monotonic() + pause >= end:
                     raise protocol.failed(self._server, f'it went away and did not come back within {self._timeout:g} '
-                                                        f'seconds (--timeout_secs): {protocol.one_line(error)}') from None
+                                                        f'seconds (--server_timeout_secs): {error}') from None
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -124,5 +125,7 @@ def _parts(images):
         yield part
 
 
-def _text(name):
-    return name.decode('utf-8', 'replace') if isinstance(name, bytes) else str(name)
+def _answer(names, probabilities):
+    """[(name, probability), …] of one image. JSON has nine digits of a float32: its value is that of all of them."""
+    return [(name.decode('utf-8', 'replace') if isinstance(name, bytes) else str(name), float(np.float32(probability)))
+            for name, probability in zip(names, probabilities)]

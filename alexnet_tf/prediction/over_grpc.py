@@ -1,8 +1,11 @@
 """TensorFlow Serving's gRPC API, with the messages of the package tensorflow-serving-api."""
+import math
+
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.prediction import protocol
 
 NO_SERVING = 'what answers there is not the gRPC API of TensorFlow Serving (its port is 8500 unless you chose another)'
+MAX_VALUES = 2 ** 24  # of one output; 32 images of 21,841 classes have 2^19
 
 
 class Transport:
@@ -51,7 +54,7 @@ class Transport:
         outputs = {}
         for name, output in answer.outputs.items():
             # One value may stand for a whole tensor, whatever its size.
-            if len(output.tensor_shape.dim) > 2 or any(dim.size > 2 ** 16 for dim in output.tensor_shape.dim):
+            if math.prod(dim.size for dim in output.tensor_shape.dim) > MAX_VALUES:
                 raise protocol.failed(self._server, f'the answer is not as expected: {name} is too large')
             try:
                 outputs[name] = tf.make_ndarray(output).tolist()
@@ -72,7 +75,7 @@ class Transport:
         if code is codes.NOT_FOUND:
             raise protocol.no_model(self._server, self._model_name, said)
         if code is codes.DEADLINE_EXCEEDED:
-            raise protocol.failed(self._server, f'no answer within {timeout:.3g} seconds (--timeout_secs)')
+            raise protocol.failed(self._server, f'no answer within {timeout:.3g} seconds (--server_timeout_secs)')
         if code is codes.UNIMPLEMENTED:
             raise protocol.failed(self._server, NO_SERVING)
         raise protocol.failed(self._server, f'{code.name}, {said}')

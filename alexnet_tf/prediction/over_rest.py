@@ -2,6 +2,8 @@
 import base64
 import http.client
 import json
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -57,10 +59,11 @@ class Transport:
             reason = getattr(error, 'reason', error)
             if isinstance(reason, TimeoutError):
                 raise protocol.failed(self._server, f'no answer within {timeout:.3g} seconds '
-                                                    '(--timeout_secs)') from None
-            if isinstance(reason, OSError) and not _is_for_ever(reason):
-                raise protocol.Unavailable(str(reason)) from None
-            raise protocol.failed(self._server, str(reason)) from None
+                                                    '(--server_timeout_secs)') from None
+            said = getattr(reason, 'strerror', None) or str(reason)
+            if isinstance(reason, (socket.gaierror, ssl.SSLError)):  # these do not go away by waiting
+                raise protocol.failed(self._server, said) from None
+            raise protocol.Unavailable(said) from None
         except (http.client.RemoteDisconnected, ConnectionResetError) as error:
             raise protocol.Unavailable(f'the connection was closed before an answer came ({error})') from None
         except http.client.IncompleteRead:
@@ -106,9 +109,3 @@ class Transport:
         except (ValueError, RecursionError):
             raise protocol.failed(self._server, NO_SERVING) from None
 
-
-def _is_for_ever(reason):
-    """Whether an OSError will not go away by waiting: a name nobody has, a certificate that does not fit."""
-    import socket
-    import ssl
-    return isinstance(reason, (socket.gaierror, ssl.SSLError))

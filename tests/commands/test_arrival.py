@@ -16,7 +16,7 @@ from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.serving import publishing, saved_model
+from alexnet_tf.serving import card, publishing, saved_model, warmup
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
 from tests.helpers import calls
 from tests.helpers.commands import flags_of
@@ -39,6 +39,7 @@ COMMANDS = {  # module: (functions, arguments of all calls)
     'alexnet_tf.export': (
         {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
          (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
+         (warmup, 'write_requests'): lambda *_, **__: True, (card, 'text'): lambda *_, **__: 'a card',
          (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
     'alexnet_tf.predict': (
         {(image_files, 'find'): lambda arguments, _: [(name, None) for name in arguments], (precision, 'choose'): None,
@@ -67,6 +68,9 @@ NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 
 
 
 NEW = '--output_dir={tmp}/new'
+OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded', 'write_requests.folder',
+                   'write_requests.signatures', 'write_requests.served_name', 'text.loaded', 'text.folder',
+                   'text.recipe', 'text.weights_license')
 NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
     f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
@@ -106,12 +110,16 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     },
     'alexnet_tf.export': {
         'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, NEW),
-        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b'}, NEW),
+        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b',
+                                   'write_requests.folder': '{tmp}/b', 'write_requests.served_name': 'b',
+                                   'text.folder': '{tmp}/b'}, NEW),
         'publish_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'publish.folder': '{tmp}/b'},
                         '--publish_dir={tmp}/new'),
-        'to': ('npz', {'export.loaded': None, 'export.output_dir': None, 'write.loaded': LOADED,
-                       'write.path': '{tmp}/new/weights.npz'}, NEW),
+        'to': ('npz', dict.fromkeys(OF_SAVED_MODELS) | {
+            'write.loaded': LOADED, 'write.path': '{tmp}/new/weights.npz'}, NEW),
         'precision': ('bfloat16', {'load.dtype': 'bfloat16'}, NEW),
+        'served_name': ('flowers', {'write_requests.served_name': 'flowers'}, NEW),
+        'license': ('CC0', {'text.weights_license': 'CC0'}, NEW),
         'model_name': ('alexnet', {'load.model_name': 'alexnet'}, NEW),
     },
     'alexnet_tf.predict': {

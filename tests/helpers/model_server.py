@@ -18,12 +18,10 @@ import threading
 import urllib.parse
 
 import grpc
-import numpy as np
 import tensorflow as tf
+from google.protobuf import json_format
 from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
-
-from google.protobuf import json_format
 
 CODES = grpc.StatusCode
 HTTP = {CODES.INVALID_ARGUMENT: 400, CODES.FAILED_PRECONDITION: 400, CODES.NOT_FOUND: 404,
@@ -226,11 +224,8 @@ def json_of(alias, proto):
         if isinstance(value, bytes):
             return {'b64': base64.b64encode(value).decode()} if alias.endswith('_bytes') else (
                 value.decode(errors='surrogateescape'))
-        return value
-    array = tf.make_ndarray(proto)
-    if array.dtype == np.float32:  # with nine digits, which are enough for it
-        return json.loads(json.dumps(array.tolist()), parse_float=lambda text: float(f'{float(text):.9g}'))
-    return coded(array.tolist())
+        return float(f'{value:.9g}') if isinstance(value, float) else value  # of a float32; nine digits tell it apart
+    return coded(tf.make_ndarray(proto).tolist())
 
 
 def text_of(answer):

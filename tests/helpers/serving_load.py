@@ -2,13 +2,12 @@
 
     python -m tests.helpers.serving_load --saved_model=exported --requests=1000
 
-exports nothing and trains nothing: it serves a SavedModel of this project in a process of its own (tests/helpers/
-model_server.py), sends it as many good requests of one photograph as malformed ones, and prints times and memory.
+serves a SavedModel of this project by a process of its own (tests/helpers/model_server.py), sends it as many good
+requests of one photograph as malformed ones, in turns, and prints how long each kind took, and the server's memory.
 """
 import argparse
 import concurrent.futures
 import dataclasses
-import functools
 import json
 import re
 import subprocess
@@ -28,8 +27,7 @@ from tests.helpers import hostile_images
 
 THREADS = 8
 MODEL = 'alexnet'
-OK = grpc.StatusCode.OK
-INVALID, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+OK, INVALID = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT
 BROKEN = r'image_bytes at position 1, counted from 0, is no whole JPEG or PNG, or has more than 89478485 pixels'
 
 
@@ -86,56 +84,62 @@ class Server:
             with error:
                 return error.code, json.load(error)['error']
 
-    def by_client(self, number, images):
-        return OK, self.clients[number](images)
+
+def asked(*arguments, **inputs):
+    return lambda server: server.ask(*arguments, **inputs)
+
+
+def posted(*arguments):
+    return lambda server: server.post(*arguments)
+
+
+def by_client(number, images):
+    """number: 0 for gRPC, 1 for REST."""
+    return lambda server: (OK, server.clients[number].predict(images))
 
 
 def good_kinds(photographs, expected):
     """expected: the probabilities of the best classes of each photograph, by the SavedModel itself."""
-    def is_that(position):
-        return lambda answer: np.allclose([value for _, value in answer[0]], expected[position], atol=1e-5)
+    def is_that(probabilities):
+        return lambda answer: np.allclose([value for _, value in answer[0]], probabilities, atol=1e-5)
 
-    def row(position):
-        return lambda answer: np.allclose(answer['top_probabilities'], expected[position], atol=1e-5)
-    for position, photograph in enumerate(photographs):
-        yield Kind('gRPC', functools.partial(Server.ask, image_bytes=[photograph]), OK, row(position))
-        for number, name in enumerate(('client, gRPC', 'client, REST')):
-            yield Kind(name, lambda server, number=number, photograph=photograph: server.by_client(number, [photograph]),
-                       OK, is_that(position))
+    def row(probabilities):
+        return lambda answer: np.allclose(answer['top_probabilities'], probabilities, atol=1e-5)
+    for photograph, probabilities in zip(photographs, expected):
+        yield Kind('gRPC', asked(image_bytes=[photograph]), OK, row(probabilities))
+        yield Kind('client, gRPC', by_client(0, [photograph]), OK, is_that(probabilities))
+        yield Kind('client, REST', by_client(1, [photograph]), OK, is_that(probabilities))
 
 
-def malformed_kinds(photograph, small):
-    """small: another image, of which 1,000 are sent at once."""
+def malformed_kinds(photograph, small, many=1000):
+    """small: another image, of which many are sent at once."""
     cut, bomb = photograph[:len(photograph) // 2], hostile_images.gray_png(9500)
-
-    def ask(*arguments, **inputs):
-        return lambda server: server.ask(*arguments, **inputs)
     for name, broken in {'no image': b'It is a text.', 'nothing': b'', 'truncated': cut, 'bomb': bomb}.items():
-        yield Kind(name, ask(image_bytes=[photograph, broken]), INVALID, BROKEN)
-        yield Kind(f'{name}, checked', ask('serve_bytes_checked', image_bytes=[photograph, broken]), OK,
+        yield Kind(name, asked(image_bytes=[photograph, broken]), INVALID, BROKEN)
+        yield Kind(f'{name}, checked', asked('serve_bytes_checked', image_bytes=[photograph, broken]), OK,
                    lambda answer: answer['valid'].tolist() == [True, False] and not answer['probabilities'][1].any())
-        yield Kind(f'{name}, by the client', lambda server, broken=broken: server.by_client(0, [broken, photograph]), OK,
+        yield Kind(f'{name}, by the client', by_client(0, [broken, photograph]), OK,
                    lambda answer: answer[0] == client.UNREADABLE and len(answer[1]) == 5)
-    yield Kind('no input', ask(), INVALID, r'Missing but required: \{image_bytes\}')
-    yield Kind('wrong name', ask(image=[photograph]), INVALID, r'Sent extra: \{image\}')
-    yield Kind('wrong type', ask(image_bytes=[1.5]), INVALID, 'Type mismatch: actual float vs. expect string')
-    yield Kind('no batch', ask(image_bytes=photograph), INVALID, '.')
-    yield Kind('wrong signature', ask('serve', image_bytes=[photograph]), grpc.StatusCode.FAILED_PRECONDITION,
+    yield Kind('no input', asked(), INVALID, r'Missing but required: \{image_bytes\}')
+    yield Kind('wrong name', asked(image=[photograph]), INVALID, r'Sent extra: \{image\}')
+    yield Kind('wrong type', asked(image_bytes=[1.5]), INVALID, 'Type mismatch: actual float vs. expect string')
+    yield Kind('no batch', asked(image_bytes=photograph), INVALID, '.')
+    yield Kind('wrong signature', asked('serve', image_bytes=[photograph]), grpc.StatusCode.FAILED_PRECONDITION,
                'Serving signature key "serve" not found')
-    yield Kind('wrong model', ask(model='alexnet2', image_bytes=[photograph]), MISSING,
+    yield Kind('wrong model', asked(model='alexnet2', image_bytes=[photograph]), grpc.StatusCode.NOT_FOUND,
                r'Servable not found for request: Latest\(alexnet2\)')
-    yield Kind('empty batch', ask(image_bytes=tf.constant([], tf.string)), OK,
+    yield Kind('empty batch', asked(image_bytes=tf.constant([], tf.string)), OK,
                lambda answer: answer['probabilities'].shape[0] == answer['top_class_names'].shape[0] == 0)
-    yield Kind('no JSON', lambda server: server.post(b'{"inputs": '), 400, 'JSON Parse error')
-    yield Kind('no base64', lambda server: server.post({'signature_name': 'serve_bytes', 'instances': [{'b64': '*'}]}),
-               400, 'not of expected type')
-    yield Kind('no instances', lambda server: server.post({'signature_name': 'serve_bytes', 'instances': []}), 400,
+    yield Kind('no JSON', posted(b'{"inputs": '), 400, 'JSON Parse error')
+    yield Kind('no base64', posted({'signature_name': 'serve_bytes', 'instances': [{'b64': '*'}]}), 400,
+               'not of expected type')
+    yield Kind('no instances', posted({'signature_name': 'serve_bytes', 'instances': []}), 400,
                "No values in 'instances' array")
-    yield Kind('wrong model, REST', lambda server: server.post({'instances': [1]}, 'alexnet2'), 404, 'Servable not found')
-    thousand = [small] * 1000
-    yield Kind('1,000 images at once', ask(image_bytes=thousand), OK, lambda answer: len(answer['classes']) == 1000, 20)
-    yield Kind('1,000 images by the client', lambda server: server.by_client(1, thousand), OK,
-               lambda answer: len(answer) == 1000 and not any(isinstance(one, str) for one in answer), 20)
+    yield Kind('wrong model, REST', posted({'instances': [1]}, 'alexnet2'), 404, 'Servable not found')
+    yield Kind(f'{many:,} images at once', asked(image_bytes=[small] * many), OK,
+               lambda answer: len(answer['classes']) == many, 20)
+    yield Kind(f'{many:,} images by the client', by_client(1, [small] * many), OK,
+               lambda answer: len(answer) == many and not any(isinstance(one, str) for one in answer), 20)
 
 
 def in_turns(good, malformed, requests):
@@ -149,7 +153,7 @@ def in_turns(good, malformed, requests):
 
 
 def run(server, kinds, threads=THREADS):
-    """[(Kind, seconds, code, answer)]: every request that was sent, in the order of kinds."""
+    """[(Kind, seconds, code, answer)], in the order of kinds."""
     def one(kind):
         begin = time.perf_counter()
         code, answer = kind.send(server)
@@ -160,13 +164,17 @@ def run(server, kinds, threads=THREADS):
 
 def wrong(outcomes):
     """Those that are not what they should be."""
-    return [(kind.name, code, str(answer)[:300]) for kind, _, code, answer in outcomes if not kind.is_right(code, answer)]
+    return [(kind.name, code, str(answer)[:300]) for kind, _, code, answer in outcomes
+            if not kind.is_right(code, answer)]
 
 
-def best_of(saved_model, photographs):
-    """The probabilities of the best classes of each photograph, by the SavedModel itself."""
-    signature = tf.saved_model.load(saved_model).signatures['serve_bytes']
-    return signature(image_bytes=tf.constant(photographs))['top_probabilities'].numpy()
+def best_of(saved_model, photographs, *signatures):
+    """{signature: {'top_probabilities', 'top_class_names'}} of photographs, by the SavedModel in this process."""
+    loaded, best = tf.saved_model.load(saved_model), {}
+    for signature in signatures:
+        outputs = loaded.signatures[signature](image_bytes=tf.constant(photographs))
+        best[signature] = {name: outputs[name].numpy() for name in ('top_probabilities', 'top_class_names')}
+    return best
 
 
 def resident(process):
@@ -178,7 +186,8 @@ def resident(process):
 def main(saved_model, requests):
     """Returns: (outcomes of requests, MiB of the server after each quarter of them)."""
     photographs = hostile_images.photographs(4)
-    kinds = in_turns(good_kinds(photographs, best_of(saved_model, photographs)),
+    best = best_of(saved_model, photographs, 'serve_bytes')['serve_bytes']['top_probabilities']
+    kinds = in_turns(good_kinds(photographs, best),
                      malformed_kinds(photographs[0], hostile_images.gray_jpeg(32)), requests)
     process = subprocess.Popen([sys.executable, '-m', 'tests.helpers.model_server', saved_model, MODEL],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
