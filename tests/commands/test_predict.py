@@ -251,4 +251,4 @@ def test_ten_thousand_files_take_no_more_memory_than_a_thousand(run, photographs
 def test_standard_output_of_a_process_has_answers_alone(run, photographs):
     result = run_python(*NARROW, 'alexnet_tf.predict', photographs[1], f'--checkpoint_path={run}', '--json_lines')
     assert len([json.loads(line) for line in result.stdout.splitlines()]) == 200
-    assert [line.partition(' ')[0] for line in result.stderr.splitlines()] == ['alexnet', '200']
+    assert 'float32, as asked.' in result.stderr and '200 images in' in result.stderr
