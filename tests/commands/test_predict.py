@@ -224,6 +224,7 @@ def test_ctrl_c_ends_it_with_a_sentence(started):
     assert len(lines) < 15000 and all(json.loads(line) for line in lines if line[0] == '{')
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_ends_it(started):
     started.stdout.close()
     assert started.wait(60) == 1

@@ -25,7 +25,7 @@ def folder(loaded, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize('num_views', [1, 10])
+@pytest.mark.parametrize('num_views', [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_it_answers_as_the_checkpoint_does(num_views, loaded, folder):
     dataset = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation')
     images = [dataset.example(position)[0] for position in range(20)]
