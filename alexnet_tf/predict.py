@@ -27,7 +27,7 @@ ROWS = (
          'which is run.', works_with=(('server', UNSET),)),
     Flag('server', str, None, 'Instead of a checkpoint: TensorFlow Serving, as host:port (gRPC) or http://host:port '
          '(REST).'),
-    Flag('server_model', str, 'alexnet', 'Name of the model on the server.', works_with=(('server', SET),)),
+    Flag('served_name', str, 'alexnet', 'Name of the model on the server.', works_with=(('server', SET),)),
     Flag('server_timeout_secs', float, 60, 'How long one answer of the server may take.', 0.1,
          works_with=(('server', SET),)),
     Flag('views', str, '1', '1: the center. 10: corners, center and their mirrors, probabilities averaged.',
@@ -63,7 +63,7 @@ def choose_source():
     num_views = int(FLAGS.views)
     if FLAGS.server:
         from alexnet_tf.prediction import client
-        return client.connect(FLAGS.server, model_name=FLAGS.server_model, views=num_views,
+        return client.connect(FLAGS.server, model_name=FLAGS.served_name, views=num_views,
                               timeout=FLAGS.server_timeout_secs).predict
     load_tensorflow()
     if FLAGS.saved_model:

@@ -14,7 +14,7 @@ class Unavailable(Exception):
 
 def no_model(server, model_name, said):
     """The ValueError of a server that is there but has not this model."""
-    return ValueError(f'--server={server} has no model "{model_name}": {one_line(said)}. --server_model must be the '
+    return ValueError(f'--server={server} has no model "{model_name}": {one_line(said)}. --served_name must be the '
                       'name that the server was started with.')
 
 

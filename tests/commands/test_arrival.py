@@ -128,7 +128,7 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'saved_model': ('/a', NO_CHECKPOINT | {'SavedModel.folder': '/a', 'SavedModel.num_views': 1}),
         'server': ('a:1', NO_CHECKPOINT | {'connect.server': 'a:1', 'connect.model_name': 'alexnet', 'connect.views': 1,
                                            'connect.timeout': 60}),
-        'server_model': ('b', {'connect.model_name': 'b'}),
+        'served_name': ('b', {'connect.model_name': 'b'}),
         'server_timeout_secs': (2.5, {'connect.timeout': 2.5}),
         'views': ('10', {'Network.num_views': 10}),
         'json_lines': ('true', {'block.path': None, 'block.answer': None, 'json_line.path': 'a.jpg',

@@ -198,7 +198,7 @@ def test_by_a_server(photographs, monkeypatch, capsys):
     from alexnet_tf.prediction import client
     monkeypatch.setattr(client, 'connect', connect)
     files = [photographs[1] / f'000{number}.jpg' for number in range(2)]
-    result = predict(*files, '--server=here:8500', '--server_model=m', '--server_timeout_secs=3', '--views=10')
+    result = predict(*files, '--server=here:8500', '--served_name=m', '--server_timeout_secs=3', '--views=10')
     assert asked == [(('here:8500',), {'model_name': 'm', 'views': 10, 'timeout': 3.0})]
     assert result.returncode == 3
     assert result.stdout == f'{files[1]}\n   50.00 %  {files[1].stat().st_size}\n'

@@ -127,7 +127,7 @@ def test_the_command_answers_by_a_server_as_by_the_checkpoint(loaded, addresses,
     classes, probabilities = predict(f'--checkpoint_path={tmp_path / "run"}')
     assert len(classes) == 5
     for address in addresses:
-        served = predict(f'--server={address}', f'--server_model={serving_load.MODEL}')
+        served = predict(f'--server={address}', f'--served_name={serving_load.MODEL}')
         assert served[0] == classes
         np.testing.assert_allclose(served[1], probabilities, rtol=1e-3)
 
@@ -149,7 +149,7 @@ def test_the_line_of_the_page_asks_by_curl(addresses, photographs, tmp_path):
 @pytest.mark.parametrize('way', [GRPC, REST])
 def test_another_model_and_an_old_one(way, addresses, model, monkeypatch):
     with pytest.raises(ValueError, match='has no model "other": Servable not found for request: Latest.other.. '
-                                         '--server_model must be'):
+                                         '--served_name must be'):
         client.connect(addresses[way], model_name='other')
     for signature, views in (('serve_bytes_checked', 1), ('ten_views', 10)):
         old = {name: definition for name, definition in model.signatures.items() if name != signature}
@@ -242,7 +242,7 @@ def endless(request, context):
 @pytest.mark.parametrize('answer, sentence', [
     (refuse(CODES.UNAVAILABLE, 'The queue is full'), r'did not come back within 0.5 seconds .*: The queue is full\.'),
     (refuse(CODES.INVALID_ARGUMENT, 'not\nthis'), r'it refuses an image: not this\.'),
-    (refuse(CODES.NOT_FOUND, 'gone'), r'has no model "alexnet": gone\. --server_model must be'),
+    (refuse(CODES.NOT_FOUND, 'gone'), r'has no model "alexnet": gone\. --served_name must be'),
     (refuse(CODES.RESOURCE_EXHAUSTED, 'no memory'), r'RESOURCE_EXHAUSTED, no memory\.'),
     (refuse(CODES.FAILED_PRECONDITION, 'Serving signature key'), 'FAILED_PRECONDITION, Serving signature key'),
     (lambda *_: time.sleep(2), r'no answer within 0.5 seconds \(--server_timeout_secs\)'),
@@ -306,7 +306,7 @@ NO_REST = r'what answers there is not the REST API of TensorFlow Serving'
 @pytest.mark.parametrize('status, body, sentence', [
     (200, PAGE, NO_REST), (404, PAGE, NO_REST + '.*HTTP status 404'), (500, PAGE, NO_REST + '.*HTTP status 500'),
     (500, b'{"error": "no memory\\nleft"}', r'HTTP status 500, no memory left\.'),
-    (404, b'{"error": "gone"}', r'has no model "alexnet": gone\. --server_model must be'),
+    (404, b'{"error": "gone"}', r'has no model "alexnet": gone\. --served_name must be'),
     (400, b'{"error": "not this"}', r'it refuses an image: not this\.'),
     (400, b'["error"]', NO_REST), (200, b'', NO_REST), (200, ANSWER[:-9], NO_REST), (200, b'[]', NO_REST),
     (200, b'[' * 100_000, NO_REST), (200, b'{"outputs": [1]}', NO_REST),

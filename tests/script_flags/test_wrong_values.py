@@ -81,7 +81,7 @@ WRONG = {
                             ['--checkpoint_path={run}', '--saved_model={run}']],
         'saved_model': [['--saved_model={tmp}/none'], ['--saved_model={run}'], ['--saved_model={file}']],
         'server': [['--server=localhost'], ['--server=ftp://localhost:1'], ['--server=localhost:99999']],
-        'server_model': 'a server may call its model as it likes',
+        'served_name': 'a server may call its model as it likes',
         '': [['positional']],
     },
     'alexnet_tf.import_weights': {
