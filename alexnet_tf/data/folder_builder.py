@@ -1,4 +1,4 @@
-"""A folder of slim's records from a folder of images, with the statistics that preprocessing wants."""
+"""A folder of slim's records from images, with the statistics that preprocessing wants."""
 import collections
 import concurrent.futures
 import concurrent.futures.process
@@ -11,18 +11,17 @@ import shutil
 import numpy as np
 
 from alexnet_tf.console.progress import Progress
-from alexnet_tf.data import image_folders, records, shard_writer
+from alexnet_tf.data import image_folders, imagenet_archives, records, shard_writer
 from alexnet_tf.data.slim_folders import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading, writing
 
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
 
 
-def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=None, quality=95,
-          skip_unreadable=False, synset_names=None, num_processes=None, log=print):
+def build(input_dir, output_dir, *, skip_unreadable=False, num_processes=None, log=print, **how):
     """Writes the records of input_dir's splits to output_dir. A finished folder is left alone, an unfinished completed.
 
-    Arguments are the flags of build_tfrecords; shards: {'train': n, 'validation': n}, as far as given.
+    Arguments are the flags of build_tfrecords; how: those of `planned`.
 
     Returns: the contents of dataset_info.json.
 
@@ -30,11 +29,8 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
       images (all are listed first).
     """
     writing.check_writable(output_dir, 'output_dir')
-    classes, images = image_folders.list_images(input_dir, log)
-    texts = image_folders.read_names(synset_names, classes)
-    plan = {'images': image_folders.fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
-            'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
-    jobs = [job for split in sorted(images) for job in _shards(images[split], split, output_dir, plan)]
+    jobs = planned(input_dir, output_dir, log=log, **how)
+    plan = jobs[0].plan
     known = _finished(output_dir, plan)
     if known:
         log(f'{output_dir} is finished already: nothing to do. (Images are known by their names; if some '
@@ -44,14 +40,34 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
     _check_unreadable(totals, skip_unreadable, log)
     info = _describe(output_dir, totals, plan)
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
-        + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
+        + f' of {info["num_classes"]} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
         f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)}'
         + ('' if 'validation' in info['counts'] else ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
 
 
+def planned(input_dir, output_dir, *, archives=False, allow_partial=False, synset_names=None, seed=0, shards=None,
+            resize_shorter_side=None, quality=95, log=print):
+    """The shard_writer.Shards that make the folder output_dir, always the same for the same images.
+
+    Args:
+      input_dir: an image folder; with archives: the folder of ImageNet's archives. shards: {'train': n, 'validation':
+        n}, as far as given. The others are flags of build_tfrecords.
+
+    Raises: ValueError for wrong arguments and an unusable input_dir.
+    """
+    if archives:
+        texts, images = imagenet_archives.list_images(input_dir, allow_partial, log)
+    else:
+        classes, images = image_folders.list_images(input_dir, log)
+        texts = image_folders.read_names(synset_names, classes)
+    plan = {'images': image_folders.fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
+            'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
+    return [job for split in sorted(images) for job in _shards(images[split], split, output_dir, plan)]
+
+
 def _shards(images, split, output_dir, plan):
-    """The shard_writer.Shards of one split; images: [(path, label)]."""
+    """The shard_writer.Shards of one split; images: of a shard_writer.Shard."""
     count = plan['shards'].get(split) or -(-len(images) // IMAGES_A_SHARD)
     if not 1 <= count <= len(images):
         raise ValueError(f'{count} shards for the {len(images)} images of {split}; it must be 1 to that many.')

@@ -96,10 +96,13 @@ def read_names(path, classes):
 
 
 def fingerprint(input_dir, images):
-    """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them."""
+    """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them.
+
+    Members of an archive count as the files that they would be unpacked to.
+    """
     digest = hashlib.sha256()
     for split, listed in sorted(images.items()):
         for path, label in listed:
-            name = os.fsencode(os.path.relpath(path, input_dir))
+            name = os.fsencode(os.path.relpath(path, input_dir) if isinstance(path, str) else str(path))
             digest.update(b'%s\0%s\0%d\n' % (split.encode(), name, label))
     return digest.hexdigest()

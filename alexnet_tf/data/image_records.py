@@ -3,22 +3,19 @@ import os
 
 import tensorflow as tf
 
-from alexnet_tf.data import preprocessing, records
+from alexnet_tf.data import preprocessing, records, tar_members
 from alexnet_tf.files import reading
 
 
-def read_image(path, resize_shorter_side, quality):
-    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of the file of a JPEG or PNG.
+def read_image(source, resize_shorter_side, quality):
+    """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of a JPEG or PNG.
 
-    The bytes are the file's own where they are an RGB JPEG that need not shrink.
+    source: path of its file, or a Member of an archive. The bytes are its own where they are an RGB JPEG that need not
+    shrink.
 
     Raises: OSError, or ValueError for what is no image that can be decoded.
     """
-    reading.check_regular(path)
-    if os.path.getsize(path) > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
-        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {records.MAX_BYTES // 2} are read')
-    with open(path, 'rb') as file:
-        encoded = file.read()
+    encoded = _read(source)
     if not encoded:
         raise ValueError('the file is empty')
     try:
@@ -33,6 +30,19 @@ def read_image(path, resize_shorter_side, quality):
     except tf.errors.OpError as error:
         raise ValueError(preprocessing.reason(error).splitlines()[0]) from error
     return encoded, preprocessing.resized_square(image, 256).numpy(), tuple(image.shape[:2])
+
+
+def _read(source):
+    is_member = isinstance(source, tar_members.Member)
+    if not is_member:
+        reading.check_regular(source)
+    size = source.length if is_member else os.path.getsize(source)
+    if size > records.MAX_BYTES // 2:  # as half a record, since it may be written larger
+        raise ValueError(f'the file has {size} bytes; at most {records.MAX_BYTES // 2} are read')
+    if is_member:
+        return source.read()
+    with open(source, 'rb') as file:
+        return file.read()
 
 
 def make_record(encoded, shape, file_name, label, class_name, text):

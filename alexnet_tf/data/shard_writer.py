@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.data import records
+from alexnet_tf.data import records, tar_members
 from alexnet_tf.files import writing
 
 
@@ -18,7 +18,7 @@ from alexnet_tf.files import writing
 class Shard:
     """A file of records that is to be written.
 
-    part: path of what `read_part` needs. images: (path, label from 1), in order.
+    part: path of what `read_part` needs. images: (path of a file or tar_members.Member, label from 1), in order.
     plan: how the folder is made, as dataset_info.json says.
     """
     path: str
@@ -65,14 +65,14 @@ def write_shard(shard, count):
     image_sum, product_sum, lengths, unreadable = np.zeros([256, 256, 3]), np.zeros([3, 3]), [], []
     names = list(shard.plan['texts'].items())
     with tf.io.TFRecordWriter(shard.path + '.partial') as writer, tf.device('/CPU:0'):
-        for path, label in shard.images:
+        for source, label in shard.images:
             try:
                 encoded, square, shape = image_records.read_image(
-                    path, shard.plan['resize_shorter_side'], shard.plan['quality'])
+                    source, shard.plan['resize_shorter_side'], shard.plan['quality'])
             except (OSError, ValueError) as error:
-                unreadable.append((path, str(error)))
+                unreadable.append((str(source), str(error)))
             else:
-                record = image_records.make_record(encoded, shape, os.fsencode(os.path.basename(path)), label,
+                record = image_records.make_record(encoded, shape, os.fsencode(os.path.basename(str(source))), label,
                                                    *names[label - 1])
                 writer.write(record)
                 lengths.append(len(record))
@@ -104,4 +104,5 @@ def read_part(shard):
 
 def _sizes(shard):
     """Bytes of each image's file; -1 for a link to nowhere (it counts as unreadable)."""
-    return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
+    return [source.length if isinstance(source, tar_members.Member) else
+            os.path.getsize(source) if os.path.exists(source) else -1 for source, _ in shard.images]

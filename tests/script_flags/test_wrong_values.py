@@ -63,6 +63,7 @@ WRONG = {
     },
     'alexnet_tf.build_tfrecords': {
         'input_dir': [['--input_dir={tmp}/none'], ['--input_dir={file}'], ['--input_dir={empty}']],
+        'imagenet_archives': [['--imagenet_archives={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={file}/x'], ['--output_dir={link}/x']],
         'synset_names': [['--synset_names={tmp}/none'], ['--synset_names={latin1}'], ['--synset_names={file}']],
         '': [['--train_shards=3'], ['positional']],
