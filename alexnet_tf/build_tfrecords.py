@@ -33,6 +33,10 @@ ROWS = (
     Flag('synset_names', str, None, "File of lines 'class-folder readable name'. ImageNet's archives bring their "
          'own names.', works_with=(('imagenet_archives', UNSET),)),
     Flag('num_processes', int, None, 'Processes that write. Default: one per core.', 1),
+    Flag('beam_runner', str, None, "Apache Beam's runner that writes the shards: DirectRunner (on this machine), "
+         'FlinkRunner, SparkRunner, ….'),
+    Flag('beam_options', list, [], "Options of Beam's runner, as --beam_options=--flink_master=host:8081,….",
+         works_with=(('beam_runner', SET),)),
 )
 
 
@@ -49,7 +53,8 @@ def main():
         allow_partial=FLAGS.allow_partial, seed=FLAGS.seed, quality=FLAGS.quality,
         shards={split: count for split, count in shards.items() if count},
         resize_shorter_side=FLAGS.resize_shorter_side, skip_unreadable=FLAGS.skip_unreadable,
-        synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes)
+        synset_names=FLAGS.synset_names, num_processes=FLAGS.num_processes,
+        beam_runner=FLAGS.beam_runner, beam_options=FLAGS.beam_options)
 
 
 def cli():

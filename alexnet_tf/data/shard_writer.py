@@ -51,8 +51,10 @@ def count_in_worker():
         _counter.value += 1
 
 
-def write_shard(shard, count):
+def write_shard(shard, count, partial='.partial'):
     """Writes a Shard's file and part, both under a temporary name until complete; calls count() after each image.
+
+    partial: what ends the temporary name.
 
     Returns: the part: {'sizes': bytes of each image's file, 'lengths': bytes of each record, 'unreadable': [(path,
       reason)], 'image_sum': float64 [256, 256, 3] and 'product_sum': float64 [3, 3], sums over the central squares and
@@ -64,7 +66,7 @@ def write_shard(shard, count):
     from alexnet_tf.data import image_records
     image_sum, product_sum, lengths, unreadable = np.zeros([256, 256, 3]), np.zeros([3, 3]), [], []
     names = list(shard.plan['texts'].items())
-    with tf.io.TFRecordWriter(shard.path + '.partial') as writer, tf.device('/CPU:0'):
+    with tf.io.TFRecordWriter(shard.path + partial) as writer, tf.device('/CPU:0'):
         for source, label in shard.images:
             try:
                 encoded, square, shape = image_records.read_image(
@@ -81,7 +83,7 @@ def write_shard(shard, count):
                     image_sum += square
                     product_sum += pixels.T @ pixels
             count()
-    os.replace(shard.path + '.partial', shard.path)
+    os.replace(shard.path + partial, shard.path)
     part = {'sizes': _sizes(shard), 'lengths': np.array(lengths, np.int64), 'unreadable': np.array(unreadable, str),
             'image_sum': image_sum, 'product_sum': product_sum}
     with writing.whole(shard.part) as file:

@@ -94,6 +94,8 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'resize_shorter_side': (300, {'build.resize_shorter_side': 300}), 'quality': (80, {'build.quality': 80}),
         'skip_unreadable': ('true', {'build.skip_unreadable': True}),
         'synset_names': ('/names', {'build.synset_names': '/names'}), 'num_processes': (3, {'build.num_processes': 3}),
+        'beam_runner': ('Some', {'build.beam_runner': 'Some'}),
+        'beam_options': ('--a=1,--b', {'build.beam_options': ['--a=1', '--b']}),
     },
     'alexnet_tf.export': {
         'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
