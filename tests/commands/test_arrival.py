@@ -12,7 +12,7 @@ import pytest
 from alexnet_tf import compare_curve
 from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.console.flag_table import UNSET
-from alexnet_tf.data import batches, datasets, folder_builder
+from alexnet_tf.data import batches, contact_sheet, datasets, folder_builder, inspection
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
 from alexnet_tf.run_folder import checkpoints
@@ -53,6 +53,11 @@ COMMANDS = {  # module: (functions, arguments of all calls)
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
+    'alexnet_tf.inspect_dataset': (
+        {(writing, 'check_writable'): None, (datasets, 'open_dataset'): None, (writing, 'write_text'): lambda *_: None,
+         (inspection, 'survey'): lambda dataset, **_: inspection.Survey(
+             dataset, np.zeros(dataset.num_classes, int), np.zeros([0, 2]), {}, []),
+         (contact_sheet, 'draw'): lambda *_, **__: None}, ['--dataset_dir={records}', '--splits=train']),
 }
 NOT_COMPARED = '.self', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
 
@@ -137,6 +142,22 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'num_examples': (100, {'read_run.num_examples': 100}), 'batch_size': (16, {'read_run.batch_size': 16}),
         'output': ('{tmp}/c.svg', {'draw.path': '{tmp}/c.svg', 'check_writable.folder': '{tmp}',
                                    'check_writable.flag': 'output'}),
+    },
+    'alexnet_tf.inspect_dataset': {
+        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'survey.dataset': ('other', 'train')}),
+        'splits': ('validation', {'open_dataset.split': 'validation', 'survey.dataset': ('other', 'validation')},
+                   '--dataset_dir={other}'),
+        'labels_offset': (0, {'open_dataset.labels_offset': 0}),
+        'decode': ('true', {'survey.decode': True}),
+        'csv': ('{tmp}/c.csv', {'check_writable.folder': '{tmp}', 'check_writable.flag': 'csv',
+                                'write_text.path': '{tmp}/c.csv', 'write_text.text': lambda _, after: (
+                                    after.startswith('label,class,train\n1,airplane,0\n'))}),
+        'contact_sheet': ('{tmp}/c.png', {
+            'check_writable.folder': '{tmp}', 'check_writable.flag': 'contact_sheet',
+            'draw.dataset': ('other', 'train'), 'draw.path': '{tmp}/c.png', 'draw.seed': 0, 'draw.count': 8},
+            '--dataset_dir={other}'),
+        'examples': (3, {'draw.count': 3}, '--contact_sheet={tmp}/c.png'),
+        'seed': (3, {'draw.seed': 3}, '--contact_sheet={tmp}/c.png'),
     },
 }
 
