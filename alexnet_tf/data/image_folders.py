@@ -55,8 +55,8 @@ def _look_for_validation(input_dir, log):
 def _images(folder, labels):
     """The images in a class folder, as os.scandir has them. Raises: ValueError for what is no class or no image."""
     if not folder.is_dir():
-        raise ValueError(f'{folder.path!r} is not in a class folder; move or remove it. (ImageNet unpacks its '
-                         'validation images into one folder; sort them into classes first.)')
+        raise ValueError(f'{folder.path!r} is not in a class folder; move or remove it. (ImageNet is read from '
+                         'its archives: --imagenet_archives.)')
     if folder.name not in labels:
         raise ValueError(f'{folder.path!r} is a class that train has not; rename or remove it.')
     if not folder.name.isprintable():

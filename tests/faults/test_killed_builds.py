@@ -59,13 +59,16 @@ def kill(command, output, shards, pause, whole_group):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('how', [['--num_processes=2'], ['--num_processes=1']])
+@pytest.mark.parametrize('how', [['--num_processes=2'], ['--num_processes=1'], [
+    '--num_processes=2', '--beam_runner=DirectRunner']], ids=' '.join)
 def test_ten_kills_leave_the_records_of_an_undisturbed_build(how, tmp_path):
     pytest.importorskip('scipy', reason="reads and writes the development kit's meta.mat")
+    if '--beam_runner=DirectRunner' in how:
+        pytest.importorskip('apache_beam', reason='the pipeline is of Apache Beam')
     archives = sample_archives(tmp_path / 'archives')
     command = ['-m', 'alexnet_tf.build_tfrecords', f'--imagenet_archives={archives}', '--allow_partial',
                '--train_shards=10', *how]
-    run_python(*command, f'--output_dir={tmp_path / "undisturbed"}')
+    run_python(*command[:-1] if 'beam' in command[-1] else command, f'--output_dir={tmp_path / "undisturbed"}')
     output, chance = tmp_path / 'killed', random.Random(0)
     for moment in range(10):
         kill([*command, f'--output_dir={output}'], output, moment, chance.uniform(0, 0.02 if moment else 3),
