@@ -7,6 +7,12 @@ from alexnet_tf.data import preprocessing, records, tar_members
 from alexnet_tf.files import reading
 
 
+# Compiled, each takes half the time: they are many small operations.
+_decode = tf.function(preprocessing.decode, [tf.TensorSpec([], tf.string)], autograph=False)
+_square = tf.function(lambda image: preprocessing.resized_square(image, 256),
+                      [tf.TensorSpec([None, None, 3], tf.uint8)], autograph=False)
+
+
 def read_image(source, resize_shorter_side, quality):
     """(JPEG bytes in RGB, central 256x256 square uint8, (height, width)) of a JPEG or PNG.
 
@@ -19,7 +25,7 @@ def read_image(source, resize_shorter_side, quality):
     if not encoded:
         raise ValueError('the file is empty')
     try:
-        image = preprocessing.decode(encoded)
+        image = _decode(encoded)
         shorter = min(image.shape[:2])
         shrink = resize_shorter_side and shorter > resize_shorter_side
         if shrink:
@@ -29,7 +35,7 @@ def read_image(source, resize_shorter_side, quality):
             encoded = tf.io.encode_jpeg(image, 'rgb', quality).numpy()
     except tf.errors.OpError as error:
         raise ValueError(preprocessing.reason(error).splitlines()[0]) from error
-    return encoded, preprocessing.resized_square(image, 256).numpy(), tuple(image.shape[:2])
+    return encoded, _square(image).numpy(), tuple(image.shape[:2])
 
 
 def _read(source):
