@@ -6,7 +6,6 @@ import tensorflow as tf
 from alexnet_tf.data import preprocessing, records, tar_members
 from alexnet_tf.files import reading
 
-
 # Compiled, each takes half the time: they are many small operations.
 _decode = tf.function(preprocessing.decode, [tf.TensorSpec([], tf.string)], autograph=False)
 _square = tf.function(lambda image: preprocessing.resized_square(image, 256),
