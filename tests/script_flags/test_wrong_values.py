@@ -63,8 +63,11 @@ WRONG = {
     },
     'alexnet_tf.build_tfrecords': {
         'input_dir': [['--input_dir={tmp}/none'], ['--input_dir={file}'], ['--input_dir={empty}']],
+        'imagenet_archives': [['--imagenet_archives={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={file}/x'], ['--output_dir={link}/x']],
         'synset_names': [['--synset_names={tmp}/none'], ['--synset_names={latin1}'], ['--synset_names={file}']],
+        'beam_runner': [['--beam_runner=NoSuchRunner']],
+        'beam_options': [['--beam_options=--a'], ['--beam_runner=DirectRunner', '--beam_options=a,']],
         '': [['--train_shards=3'], ['positional']],
     },
     'alexnet_tf.export': {
@@ -102,6 +105,14 @@ WRONG = {
         'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
         '': [['one', 'two']],
     },
+    'alexnet_tf.inspect_dataset': {
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'splits': [['--splits=none'], ['--splits=train,']],
+        'csv': [['--csv={empty}'], ['--csv={file}/x.csv'], ['--csv={tmp}/x']],
+        'contact_sheet': [['--contact_sheet={tmp}/x.none'], ['--contact_sheet={file}/x.png'],
+                          ['--contact_sheet={empty}']],
+        '': [['one', 'two'], ['--examples=3'], ['--seed=3'], ['--labels_offset=1000']],
+    },
 }
 BASE = {
     'train_image_classifier': ['--dataset_dir={records}', '--train_dir={tmp}/train', '--max_number_of_steps=0',
@@ -113,6 +124,7 @@ BASE = {
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
+    'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
 }
 
 
