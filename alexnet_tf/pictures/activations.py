@@ -75,7 +75,8 @@ def draw(found, image, title):
                  'Below, for each layer: its strongest maps, the strongest first,\n'
                  'each with the patch of the image that its largest value depends on.\n'
                  'Maps are dark where the value is 0 or less, and bright where it is largest;\n'
-                 'a ring marks that place. Frames here: the patch of each\n'
+                 'a ring marks that place. Over each map stand its number and that value,\n'
+                 'over each patch its size in pixels. Frames here: the patch of each\n'
                  "layer's strongest map, numbered as the rows below.", linespacing=1.4)
     for number, (name, strongest) in enumerate(found.items(), 1):
         color = figures.COLORS[(number - 1) % len(figures.COLORS)]
@@ -113,4 +114,4 @@ def _draw_answer(figure, left, upper, answer, image):
     top, bottom, first, end = answer.patch
     patch = figures.inches(figure, left + CELL - 0.03, upper, SIDE, SIDE)
     figures.image(patch, image[top:bottom, first:end])
-    patch.set_title(f'{end - first}×{bottom - top} pixels', loc='left', pad=2, size=7)
+    patch.set_title(f'{end - first}×{bottom - top}', loc='left', pad=2, size=7)

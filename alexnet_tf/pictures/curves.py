@@ -70,7 +70,7 @@ def draw(runs):
                 axes.axvline(place, ls=(number, (2, 3)), lw=1.1, **look)
             above.annotate(f'{before:g} → {after:g}', (place, 1), xycoords=('data', 'axes fraction'), rotation=90,
                            xytext=(-2, -3), textcoords='offset points', va='top', ha='right', size=7, **look)
-    above.set(ylabel='loss', title='Dotted lines: the learning rate falls')
+    above.set(ylabel='loss', title='Dotted lines: the learning rate falls' if any(run.drops for run in runs) else '')
     below.set(xlabel='epoch' if in_epochs else 'step', ylabel='top-1 on validation images, %')
     for axes in (above, below):
         axes.grid(alpha=0.3)

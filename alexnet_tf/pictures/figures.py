@@ -58,7 +58,7 @@ def text(figure, left, top, words, **options):
 
 def image(axes, pixels):
     """Shows pixels as they are, without smoothing, axes or ticks."""
-    axes.imshow(pixels, interpolation='none', aspect='auto')  # none: SVG keeps the pixels
+    axes.imshow(pixels, interpolation='none')  # none: SVG keeps the pixels
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 

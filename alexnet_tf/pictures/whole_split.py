@@ -66,7 +66,7 @@ def draw_mistakes(scored, examples, title):
 def draw_confusion(scored, title):
     """A Figure of the confusion matrix: counts, shaded by their share of the row."""
     counts = confusion(scored)
-    chosen = _shown(counts)
+    chosen, which = _worst(accuracies(counts), np.flatnonzero(counts.sum(0) + counts.sum(1)).tolist())
     matrix = counts[np.ix_(chosen, chosen)]
     names = [figures.name(scored.class_names[number], 16) for number in chosen]
     side = 0.5 + 0.36 * max(len(chosen), 6)
@@ -80,7 +80,7 @@ def draw_confusion(scored, title):
     for row, column in np.argwhere(matrix):
         axes.text(column, row, str(matrix[row, column]), ha='center', va='center', size=7.5,
                   color='white' if shares[row, column] > 0.5 else 'black')
-    figures.text(figure, 0.1, 0.1, f'{title}\n{_which(chosen, counts)}Numbers are images; the darker, the more of the '
+    figures.text(figure, 0.1, 0.1, f'{title}\n{which}Numbers are images; the darker, the more of the '
                                    "row's class.")
     return figure
 
@@ -89,7 +89,8 @@ def draw_classes(scored, title):
     """A Figure of the accuracy of each class, the highest on top."""
     counts = confusion(scored)
     shares = accuracies(counts)
-    chosen = sorted(_shown(counts), key=lambda number: (-shares[number], number))
+    chosen, which = _worst(shares, np.flatnonzero(counts.sum(1)).tolist())
+    chosen.sort(key=lambda number: (-shares[number], number))
     figure = figures.new(1.25 + 0.22 * len(chosen))
     axes = figures.inches(figure, 1.6, 0.6, 4.6, 0.15 + 0.22 * len(chosen))
     axes.barh(range(len(chosen)), 100 * shares[chosen], color=figures.SKY, height=0.8)
@@ -101,17 +102,15 @@ def draw_classes(scored, title):
         axes.text(101, place, f'{100 * shares[number]:.0f} %  ({counts[number, number]} of {counts[number].sum()})',
                   va='center')
     figure.legend(loc='upper right', frameon=False)
-    figures.text(figure, 0.1, 0.1, f'{title}\n{_which(chosen, counts)}')
+    figures.text(figure, 0.1, 0.1, f'{title}\n{which}')
     return figure
 
 
-def _shown(counts):
-    """Numbers of the classes that are drawn, in their order: those with images; of many, the worst."""
-    shares = accuracies(counts)
-    there = [number for number in range(len(counts)) if not np.isnan(shares[number])]
-    return sorted(sorted(there, key=lambda number: (shares[number], number))[:SHOWN])
+def _worst(shares, there):
+    """Numbers of the classes that are drawn, of those that are there, in their order: of many, the worst.
 
-
-def _which(chosen, counts):
-    there = int((counts.sum(1) > 0).sum())
-    return '' if len(chosen) == there else f'The {len(chosen)} classes with the lowest accuracy of {there}. '
+    Returns: (numbers, a sentence that says so, or '').
+    """
+    chosen = sorted(sorted(there, key=lambda number: (np.isnan(shares[number]), shares[number], number))[:SHOWN])
+    left_out = len(there) > len(chosen)
+    return chosen, f'The {SHOWN} classes with the lowest accuracy of {len(there)}. ' if left_out else ''
