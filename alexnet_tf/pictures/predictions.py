@@ -35,7 +35,7 @@ def draw(examples, class_names, title):
     The bar of the true class is orange and its name is bold, with a tick.
     """
     count = -(-len(examples) // COLUMNS)
-    high, top = SIDE + BARS + 0.35, 0.55
+    high, top = SIDE + BARS + 0.35, 0.68
     figure = figures.new(top + count * high)
     figures.text(figure, 0.1, 0.1, title)
     for number, example in enumerate(examples):

@@ -70,8 +70,8 @@ def draw_confusion(scored, title):
     matrix = counts[np.ix_(chosen, chosen)]
     names = [figures.name(scored.class_names[number], 16) for number in chosen]
     side = 0.5 + 0.36 * max(len(chosen), 6)
-    figure = figures.new(side + 2)
-    axes = figures.inches(figure, 1.6, 0.95, min(side, 5.6), side)
+    figure = figures.new(side + 1.75)
+    axes = figures.inches(figure, 1.6, 0.6, min(side, 5.6), side)
     shares = matrix / np.maximum(counts[chosen].sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap='Blues', vmin=0, vmax=1, interpolation='none', aspect='auto')
     axes.set_xticks(range(len(names)), names, rotation=40, ha='right', rotation_mode='anchor')
