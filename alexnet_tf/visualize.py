@@ -59,7 +59,7 @@ def chosen():
     if picture is None:
         raise ValueError(f'{name} is no picture; choose one of {", ".join(picture.name for picture in PICTURES)}.')
     if not picture.least <= len(inputs) <= picture.most:
-        raise ValueError(f'{name} takes {picture.takes}, not {len(inputs)}.')
+        raise ValueError(f'not understood: {" ".join(FLAGS.picture)}; {name} takes {picture.takes}.')
     for row in ROWS:
         if FLAGS[row.name].present and row.name not in ('picture', 'output', *picture.flags):
             raise ValueError(f'--{row.name} has no effect with {name}; leave it out.')
@@ -106,29 +106,29 @@ def network(_):
 
 
 def predictions(inputs):
-    from alexnet_tf.model import evaluation
     from alexnet_tf.pictures import predictions, subjects
-    loaded = load()
-    spec = loaded.spec
-    step = evaluation.make_eval_step([(loaded.model, loaded.mean, spec.image_size)])
     if not inputs:
-        return of_split(loaded, step)
+        return of_split(load())
+    loaded = load()
+    if FLAGS['dataset_split_name'].present:
+        raise ValueError('--dataset_split_name has no effect beside images; name a record as validation:7.')
     found = [subjects.find(argument, lambda split: open_split(split, loaded)) for argument in inputs]
-    return {'': predictions.draw(subjects.answered(step, spec, found), spec.class_names,
+    return {'': predictions.draw(subjects.answered(loaded, found), loaded.spec.class_names,
                                  f'The five most probable classes: {title(loaded)}')}
 
 
-def of_split(loaded, step):
-    """The pictures of a whole split, and its table. step: of evaluation.make_eval_step."""
+def of_split(loaded):
+    """The pictures of a whole split, and its table."""
     from alexnet_tf.data.batches import EvaluationBatches
     from alexnet_tf.model import evaluation
     from alexnet_tf.pictures import subjects, whole_split
     dataset, spec = open_split(FLAGS.dataset_split_name, loaded), loaded.spec
     batches = EvaluationBatches(dataset, batch_size=100, image_size=spec.image_size, resize_mode=spec.resize_mode)
+    step = evaluation.make_eval_step([(loaded.model, loaded.mean, spec.image_size)])
     _, scores, labels = evaluation.evaluate(step, batches, len(dataset), log=print, keep_scores=True)
     scored = whole_split.Answers(evaluation.probabilities(scores), labels, spec.class_names)
     worst = [subjects.of_record(dataset, position) for position in whole_split.mistakes(scored)[:whole_split.MISTAKES]]
-    shown = subjects.answered(step, spec, worst) if worst else []
+    shown = subjects.answered(loaded, worst) if worst else []
     heading = f'{title(loaded)}, on {len(dataset)} images'
     return {'-mistakes': whole_split.draw_mistakes(scored, shown, heading),
             '-confusion': whole_split.draw_confusion(scored, heading),
@@ -185,8 +185,8 @@ class Picture:
 NETWORK = 'checkpoint_path', 'model_name'
 DATA = 'dataset_dir', 'labels_offset'
 PICTURES = (
-    Picture('kernels', 'nothing more', 0, 0, NETWORK, kernels),
-    Picture('network', 'nothing more', 0, 0, ('model_name', 'variant'), network),
+    Picture('kernels', 'nothing behind its name', 0, 0, NETWORK, kernels),
+    Picture('network', 'nothing behind its name', 0, 0, ('model_name', 'variant'), network),
     Picture('predictions', 'up to 40 images, or none for a whole split', 0, 40,
             (*NETWORK, *DATA, 'dataset_split_name'), predictions),
     Picture('curves', 'one to six training folders', 1, 6, (), curves),

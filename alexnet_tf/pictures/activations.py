@@ -107,7 +107,7 @@ def _draw_answer(figure, left, upper, answer, image):
     axes = figures.inches(figure, left, upper, SIDE, SIDE)
     axes.imshow(np.maximum(answer.values, 0), cmap='gray', interpolation='none', vmin=0,
                 vmax=max(answer.strength, 1e-6))
-    axes.plot(*answer.place[::-1], 'o', ms=6, mfc='none', mec=figures.ORANGE, mew=1.3)
+    axes.plot(*answer.place[::-1], 'o', ms=6, mfc='none', mec=figures.ORANGE, mew=1.3, clip_on=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_title(f'map {answer.number}: {answer.strength:.1f}', loc='left', pad=2, size=7)

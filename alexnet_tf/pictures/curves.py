@@ -69,13 +69,16 @@ def draw(runs):
             for axes in (above, below):
                 axes.axvline(place, ls=(number, (2, 3)), lw=1.1, **look)
             above.annotate(f'{before:g} → {after:g}', (place, 1), xycoords=('data', 'axes fraction'), rotation=90,
-                           xytext=(-2, -3), textcoords='offset points', va='top', ha='right', size=7, **look)
-    above.set(ylabel='loss', title='Dotted lines: the learning rate falls' if any(run.drops for run in runs) else '')
-    below.set(xlabel='epoch' if in_epochs else 'step', ylabel='top-1 on validation images, %')
+                           xytext=(-2, -3), textcoords='offset points', va='top', ha='right', size=7.5, **look)
+    across = 'epoch' if in_epochs else 'step'
+    dropped = any(run.drops for run in runs)
+    above.set(ylabel='loss')
+    below.set(xlabel=f'{across} (dotted: the first log line with a lower learning rate)' if dropped else across,
+              ylabel='top-1 on validation images, %')
     for axes in (above, below):
         axes.grid(alpha=0.3)
         if axes.has_data():
-            axes.legend(loc='upper right' if axes is above else 'lower right')
+            axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=2, frameon=False)  # above, where no curve is
     return figure
 
 

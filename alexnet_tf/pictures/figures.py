@@ -59,7 +59,7 @@ def text(figure, left, top, words, **options):
 def image(axes, pixels):
     """Shows pixels as they are, without smoothing, axes or ticks."""
     axes.imshow(pixels, interpolation='none')  # none: SVG keeps the pixels
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor='NW')
     axes.spines[:].set_visible(False)
 
 

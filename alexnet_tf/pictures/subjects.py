@@ -70,16 +70,15 @@ def of_record(dataset, position):
     return Subject(encoded, f'{dataset.split}:{position}', label)
 
 
-def answered(step, spec, subjects):
-    """[predictions.Example] of Subjects.
-
-    step: of evaluation.make_eval_step for the network of the Spec.
+def answered(loaded, subjects):
+    """[predictions.Example] of Subjects, by a loading.Loaded.
 
     Raises: ValueError for an image that cannot be decoded.
     """
-    squares = [subject.read(preprocessing.evaluation_image, size=spec.image_size, resize_mode=spec.resize_mode)
-               for subject in subjects]
-    scores = step(tf.stack(squares), tf.zeros(len(squares), tf.int64))[0]
-    crops = preprocessing.central_crop(tf.stack(squares), spec.image_size).numpy()
+    spec = loaded.spec
+    squares = tf.stack([subject.read(preprocessing.evaluation_image, size=spec.image_size, resize_mode=spec.resize_mode)
+                        for subject in subjects])
+    scores = evaluation.scores(squares, loaded.model, loaded.mean, spec.image_size).numpy()
+    crops = preprocessing.central_crop(squares, spec.image_size).numpy()
     return [Example(crop, row, subject.truth(spec.class_names), subject.name)
-            for crop, row, subject in zip(crops, evaluation.probabilities(scores.numpy()), subjects)]
+            for crop, row, subject in zip(crops, evaluation.probabilities(scores), subjects)]

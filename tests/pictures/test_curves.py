@@ -55,7 +55,7 @@ def test_what_is_drawn(one, tmp_path):
     assert lines(below) == {'one: 45.0 % (best 50.0 %)': [(1.0, 25.0), (2.0, 50.0), (2.5, 45.0)]}
     marks = [line.get_xdata()[0] for line in below.lines if line.get_label().startswith('_')]
     assert marks == [1.5] and [text.get_text() for text in above.texts] == ['0.01 → 0.001']
-    assert below.get_xlabel() == 'epoch'
+    assert below.get_xlabel() == 'epoch (dotted: the first log line with a lower learning rate)'
     colors = [line.get_color() for line in above.lines if 'training' in line.get_label()]
     assert len(set(colors)) == 2
 
@@ -63,7 +63,7 @@ def test_what_is_drawn(one, tmp_path):
 def test_a_run_that_does_not_tell_its_epochs_is_drawn_by_steps_and_alone(one, tmp_path):
     other = curves.read(write_run(tmp_path / 'other', ROWS, batch_size=4))
     above, below = curves.draw([other]).axes
-    assert below.get_xlabel() == 'step' and lines(above)['other: training'][0] == (5, 2.0)
+    assert below.get_xlabel().startswith('step (') and lines(above)['other: training'][0] == (5, 2.0)
     with pytest.raises(ValueError, match='draw them apart'):
         curves.draw([other, curves.read(one)])
 
