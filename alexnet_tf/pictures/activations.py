@@ -11,6 +11,8 @@ from nets import rows
 STRONGEST = 4  # maps of each layer
 CELL, SIDE = 0.84, 0.78  # inches
 LEFT = 0.75
+# Where a frame's number stands: patches at the image's edge often share a corner.
+CORNERS = ('left', 'top'), ('right', 'top'), ('left', 'bottom'), ('right', 'bottom'), ('center', 'top')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,15 +94,15 @@ def draw(found, image, title):
 
 
 def _frame(axes, patch, number, color):
-    top, bottom, left, right = patch
-    axes.add_patch(_rectangle(left - 0.5, top - 0.5, right - left, bottom - top, color))
-    axes.text(left, top, str(number), color='white', size=7, weight='bold', va='top', clip_on=True,
-              bbox={'facecolor': color, 'edgecolor': 'none', 'pad': 1})
-
-
-def _rectangle(left, top, width, height, color):
+    """A patch on the image; those of the first layers, which are small, lie above the others."""
     from matplotlib.patches import Rectangle
-    return Rectangle((left, top), width, height, fill=False, edgecolor=color, lw=1.6)
+    top, bottom, left, right = patch
+    axes.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=color, lw=1.6,
+                             zorder=20 - 2 * number))
+    across, down = CORNERS[(number - 1) % len(CORNERS)]
+    place = {'left': left, 'center': (left + right) / 2, 'right': right}[across], top if down == 'top' else bottom
+    axes.text(*place, str(number), color='white', size=7, weight='bold', ha=across, va=down, clip_on=True,
+              zorder=21 - 2 * number, bbox={'facecolor': color, 'edgecolor': 'none', 'pad': 1})
 
 
 def _draw_answer(figure, left, upper, answer, image):

@@ -38,7 +38,7 @@ def read(folder):
         return [(row['step'] / (steps or 1), factor * row[value]) for row in found[kind]
                 if reading.is_number(row.get(value))]
     drops = [(step / (steps or 1), before, after) for step, before, after in metrics.rate_drops(rows)]
-    return Run(os.path.basename(os.path.abspath(folder)), steps is not None, points('train', 'loss'),
+    return Run(figures.name(os.path.basename(os.path.abspath(folder))), steps is not None, points('train', 'loss'),
                points('validation', 'loss'), points('validation', 'accuracy', 100), drops)
 
 
