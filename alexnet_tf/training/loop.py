@@ -15,13 +15,16 @@ from alexnet_tf.training.validation import Validation
 from nets import slim_checkpoints
 
 
-def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, notice=None, log=print):
+def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, pictures=None, notice=None,
+          log=print):
     """Trains from state.step to pace.max_steps.
 
     Args:
       batches_from: step -> iterable of (images, labels), beginning with the batch of that step.
       rates: a schedules.Decay or schedules.Steps.
       validate: (function to call before each batch) -> evaluation.Result; None: no validation.
+      pictures: (step, the last batch's images or None) -> arguments of MetricsLog.write_pictures, called after each
+        validation; None: no pictures.
       notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
 
     Returns: the last evaluation.Result, or None.
@@ -31,7 +34,7 @@ def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=N
     rollbacks = 0
     while True:
         run = _Run(state, train_step, train_dir=train_dir, rates=rates, pace=pace, validate=validate,
-                   notice=notice or signals.Notice(), log=log)
+                   pictures=pictures, notice=notice or signals.Notice(), log=log)
         try:
             return run.go(batches_from)
         except finite.NotFinite as error:
@@ -57,15 +60,15 @@ def _go_back(state, train_dir, rollbacks, allowed, *, error, log):
 class _Run:
     """One pass of `train` from a state to the end, a signal, or a number that is not finite."""
 
-    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, notice, log):
+    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, pictures, notice, log):
         self.state, self.train_step, self.rates, self.pace = state, train_step, rates, pace
-        self.notice, self.log = notice, log
+        self.pictures, self.notice, self.log = pictures, notice, log
         self.step = int(state.step.numpy())
         self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs, int(state.validated.numpy()))
         self.validation = Validation(validate, state, pace=pace, metrics=self.metrics, log=log)
         self.saver = Saver(train_dir)
         self.saved_step, self.saved = self.step, time.monotonic()
-        self.clock, self.loss = Clock(self.step), None
+        self.clock, self.loss, self.images = Clock(self.step), None, None
 
     def close(self):
         self.saver.close()
@@ -100,6 +103,7 @@ class _Run:
             self.state.follow(settings)
             # NumPy's numbers: TensorFlow keeps a copy of every Python number that it is ever given, 0.7 KB each.
             self.loss = self.train_step(images, labels, tf.constant(np.int64(self.step)))
+            self.images = images
             self.step += 1
             self.state.step.assign(np.int64(self.step))
             if self.step % self.pace.log_every == 0 or self.step == self.pace.max_steps:
@@ -140,6 +144,8 @@ class _Run:
             is_best = self.validation.make(self.step, self.notice.check)
         except signals.Stopped:
             self._save_and_stop()
+        if self.pictures:
+            self.metrics.write_pictures(self.step, *self.pictures(self.step, self.images))
         self._save(is_best)
 
     def _save(self, best=False):

@@ -1,5 +1,6 @@
 """Every flag of the evaluation script and of the commands arrives, as tests/script_flags/test_arrival.py has it for
 training."""
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -15,16 +16,18 @@ from alexnet_tf.console.flag_table import UNSET
 from alexnet_tf.data import batches, contact_sheet, datasets, folder_builder, inspection
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.pictures import augmentations, figures, kernels, network, predictions, subjects, whole_split
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import card, publishing, saved_model, warmup
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
+from nets import alexnet, slim_checkpoints
 from tests.helpers import calls
 from tests.helpers.commands import flags_of
 
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
-                         step=3, knows_background=False)
+                         step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
 SOURCE = print  # of predictions
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
@@ -61,6 +64,18 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
         ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
          '--precision=float32']),
+    'alexnet_tf.visualize': (
+        {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
+         (figures, 'save'): lambda *_: None, (loading, 'load'): lambda *_, **__: LOADED,
+         (slim_checkpoints, 'named_variables'): lambda _: {'alexnet_v2/conv1/weights': LABELS},
+         (kernels, 'draw'): lambda *_: None, (network, 'draw'): lambda *_: None,
+         (datasets, 'open_dataset'): None, (subjects, 'of_record'): lambda *_: subjects.Subject(b'', 'one'),
+         (augmentations, 'augment'): lambda *_, **__: 'augmented', (augmentations, 'draw'): lambda *_: None,
+         (subjects, 'answered'): lambda *_: [], (predictions, 'draw'): lambda *_: None,
+         (evaluation, 'make_eval_step'): lambda _: None, (batches, 'EvaluationBatches'): lambda *_, **__: 'batches',
+         (evaluation, 'evaluate'): lambda *_, **__: (None, SCORES, LABELS),
+         (whole_split, 'draw_mistakes'): lambda *_: None, (whole_split, 'draw_confusion'): lambda *_: None,
+         (whole_split, 'draw_classes'): lambda *_: None, (writing, 'write_text'): lambda *_: None}, []),
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
@@ -70,6 +85,7 @@ COMMANDS = {  # module: (functions, arguments of all calls)
              dataset, np.zeros(dataset.num_classes, int), np.zeros([0, 2]), {}, []),
          (contact_sheet, 'draw'): lambda *_, **__: None}, ['--dataset_dir={records}', '--splits=train']),
 }
+AUGMENTED = ['--picture=augmentations,train:3']
 NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
 
 
@@ -175,6 +191,33 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
             'train_variant.folder': '{tmp}/ablations/no_dropout-0',
             'table.results': [{'variant': 'no dropout', 'seed': 0}],
             'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
+    },
+    'alexnet_tf.visualize': {
+        'picture': ('network', {
+            'check.path': 'network.png', 'save.path': 'network.png', 'load.checkpoint_path': None,
+            'load.model_name': None, 'named_variables.model': None, 'draw.weights': None, 'draw.num_parts': None,
+            'draw.title': 'alexnet, variant paper', 'draw.size': 224,
+            'draw.table': lambda _, table: [row.name for row in table] == [row.name for row in alexnet.ALEXNET]},
+            '--picture=kernels'),
+        'output': ('{tmp}/b.svg', {'check.path': '{tmp}/b.svg', 'save.path': '{tmp}/b.svg'}, '--picture=kernels'),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, '--picture=kernels'),
+        'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}, '--picture=kernels'),
+        'variant': ('caffe', {'draw.title': 'alexnet, variant caffe', 'draw.size': 227,
+                              'draw.table': lambda _, table: table[0].padding == 'VALID'}, '--picture=network'),
+        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'of_record.dataset': ('other', 'train')},
+                        '--picture=predictions,train:3', '--dataset_dir={records}'),
+        'dataset_split_name': ('train', {
+            'open_dataset.split': 'train', 'evaluate.num_examples': 48, **dict.fromkeys(
+                ('draw_mistakes.title', 'draw_confusion.title', 'draw_classes.title'),
+                lambda before, after: after == before.replace('20 images', '48 images')),
+            'of_record.dataset': lambda _, after: after[1] == 'train',
+            'of_record 2.dataset': lambda _, after: after[1] == 'train'},
+            '--picture=predictions', '--dataset_dir={records}'),
+        'labels_offset': (1, {'open_dataset.labels_offset': 1}, '--picture=predictions,train:3'),
+        'seed': (3, {'augment.seed': 3, 'draw.title': lambda _, after: 'seed 3' in after}, *AUGMENTED),
+        'color_noise': (0.2, {'augment.noise.axes': lambda before, after: np.allclose(2 * np.array(before), after),
+                              'draw.title': lambda _, after: 'noise 0.2' in after}, *AUGMENTED),
+        'resize_side_max': (300, {'augment.resize_side_max': 300}, *AUGMENTED),
     },
     'alexnet_tf.compare_curve': {
         'train_dir': ('/a', {'read_run.train_dir': '/a', 'draw.path': '/a/curve.png'}),

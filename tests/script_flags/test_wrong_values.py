@@ -87,6 +87,20 @@ WRONG = {
         'served_name': 'a server may call its model as it likes',
         '': [['positional']],
     },
+    'alexnet_tf.visualize': {
+        'picture': [['--picture=nothing'], ['--picture=kernels,'], ['--picture=curves']],
+        'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
+        'dataset_dir': [[f'--dataset_dir={{{name}}}', '--picture=augmentations,train:0'] for name in ('file', 'empty')],
+        'dataset_split_name': [['--dataset_split_name=none', '--picture=predictions', '--checkpoint_path={run}']],
+        '': [['--picture=kernels,photo.jpg'], ['--picture=curves,{empty}'], ['--picture=curves,{tmp}/none'],
+             *([f'--picture={picture}', '--checkpoint_path={run}'] for picture in (
+                 'predictions,{file}', 'predictions,{tmp}/none', 'activations,{empty}', 'predictions,validation:500')),
+             ['--picture=predictions,train:0', '--checkpoint_path={run}', '--dataset_split_name=train'],
+             ['--picture=augmentations,{file}'], ['--picture=augmentations,none:0'], ['--picture=network', '--seed=1'],
+             ['--picture=augmentations,train:0', '--resize_side_max=255'],
+             ['--picture=network', '--model_name=alexnet_v2', '--variant=caffe'], ['positional']],
+    },
     'alexnet_tf.import_weights': {
         'source': [['--source={tmp}/none'], ['--source={file}'], ['--source={empty}'], ['--source=/dev/zero']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
@@ -121,6 +135,7 @@ BASE = {
     'alexnet_tf.build_tfrecords': ['--input_dir={images}', '--output_dir={tmp}/records'],
     'alexnet_tf.export': ['--checkpoint_path={run}', '--output_dir={tmp}/exported'],
     'alexnet_tf.predict': ['--images=photo.jpg'],
+    'alexnet_tf.visualize': ['--picture=kernels', '--output={tmp}/k.png'],
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
