@@ -2,6 +2,7 @@
 
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=exported
     python -m alexnet_tf.export --checkpoint_path=runs/one --publish_dir=models/alexnet
+    python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=phone --to=litert_int8 --calibration_dir=records
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=weights --to=npz
 
 --publish_dir is for a folder that TensorFlow Serving watches: the model appears in it as a whole, under the next
@@ -15,6 +16,7 @@ from absl import flags, logging
 from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.formats import kinds
 from alexnet_tf.script_flags import train
 
 FLAGS = flags.FLAGS
@@ -61,8 +63,13 @@ def write_npz(loaded, folder):
     return 'weights.npz'
 
 
+def write_file(loaded, folder):
+    path = kinds.write(loaded, folder, FLAGS.to, calibration_dir=FLAGS.calibration_dir)
+    return os.path.basename(path)
+
+
 # {--to: function of (loading.Loaded, folder) that writes into the folder and returns in words what it wrote}.
-FORMATS = {'saved_model': write_saved_model, 'npz': write_npz}
+FORMATS = {'saved_model': write_saved_model, 'npz': write_npz, **dict.fromkeys(kinds.KINDS, write_file)}
 SAVED_MODEL = (('to', ('saved_model',)),)
 ROWS = (
     Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
@@ -71,8 +78,12 @@ ROWS = (
     Flag('publish_dir', str, None, 'Folder of versions that a server watches, such as models/alexnet: the SavedModel '
          'becomes its next version, models/alexnet/1, 2, …', works_with=SAVED_MODEL),
     Flag('to', str, 'saved_model', "npz: the weights as NumPy arrays under slim's names, such as alexnet/conv1/weights "
-         '(float32 [height, width, in, out]; conv1 sees R, G, B), and model.json as the text model_json.',
+         '(float32 [height, width, in, out]; conv1 sees R, G, B), and model.json as the text model_json. litert: '
+         'model.tflite; float16: half the bytes; int8: weights and activations in 8 bits. onnx: model.onnx. '
+         "safetensors: for PyTorch, under torch's names. docs/serving.md says what to feed each.",
          choices=tuple(FORMATS)),
+    Flag('calibration_dir', str, None, f'Folder of records: {kinds.CALIBRATION_IMAGES} images of its split train say '
+         'in which ranges activations are.', works_with=(('to', ('litert_int8',)),), needed_with=('to', 'litert_int8')),
     Flag('precision', str, 'float32', 'Of the weights and the arithmetic of a SavedModel. bfloat16: half the size; '
          'what goes in and comes out stays float32.', choices=('float32', 'bfloat16'), works_with=SAVED_MODEL),
     Flag('served_name', str, None, 'Name under which a server has the model, for the warm-up requests. Default: the '
@@ -88,7 +99,9 @@ def main():
     flag_table.check_effects(ROWS)
     if not (FLAGS.output_dir or FLAGS.publish_dir):
         raise ValueError('--output_dir=FOLDER or --publish_dir=FOLDER is missing: say where the export goes.')
+    kinds.check_package(FLAGS.to)
     load_tensorflow()
+    from alexnet_tf.data import datasets
     from alexnet_tf.files import writing
     from alexnet_tf.model import loading
     from alexnet_tf.serving import publishing
@@ -97,6 +110,8 @@ def main():
         writing.check_writable(FLAGS.publish_dir, 'publish_dir')
     else:
         check_new(FLAGS.output_dir)
+    if FLAGS.calibration_dir:
+        datasets.check_folder(FLAGS.calibration_dir)
     loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name, dtype=FLAGS.precision)
     exported = f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to'
     if FLAGS.publish_dir:

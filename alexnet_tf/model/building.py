@@ -30,9 +30,10 @@ def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_
 
 
 def table(spec):
-    """The resolved table of a Spec's network."""
+    """The resolved table of a Spec's network, as `build` has it after training."""
     chosen = alexnet.variant_table(spec.variant) if spec.model_name == 'alexnet' else alexnet.ALEXNET_V2
-    return rows.resolve(chosen, spec.num_classes)
+    chosen = rows.each(chosen, rows.Dropout, lambda row: {'rescale': spec.unscaled_dropout is None})
+    return rows.resolve(chosen, spec.num_classes, dropout_keep_prob=spec.unscaled_dropout or 0.5)
 
 
 def _check_image_size(spec):

@@ -15,6 +15,7 @@ from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.console.flag_table import UNSET
 from alexnet_tf.data import batches, contact_sheet, datasets, folder_builder, inspection
 from alexnet_tf.files import writing
+from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
 from alexnet_tf.pictures import augmentations, figures, kernels, network, predictions, subjects, whole_split
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
@@ -43,6 +44,7 @@ COMMANDS = {  # module: (functions, arguments of all calls)
     'alexnet_tf.export': (
         {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
          (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
+         (kinds, 'write'): lambda *_, **__: '/made',
          (warmup, 'write_requests'): lambda *_, **__: True, (card, 'text'): lambda *_, **__: 'a card',
          (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
     'alexnet_tf.predict': (
@@ -144,6 +146,8 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
                         '--publish_dir={tmp}/new'),
         'to': ('npz', dict.fromkeys(OF_SAVED_MODELS) | {
             'write.loaded': LOADED, 'write.path': '{tmp}/new/weights.npz'}, NEW),
+        'calibration_dir': ('{other}', {'write.calibration_dir': '{other}'}, NEW, '--to=litert_int8',
+                            '--calibration_dir={records}'),
         'precision': ('bfloat16', {'load.dtype': 'bfloat16'}, NEW),
         'served_name': ('flowers', {'write_requests.served_name': 'flowers'}, NEW),
         'license': ('CC0', {'text.weights_license': 'CC0'}, NEW),
