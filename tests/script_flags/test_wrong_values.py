@@ -74,7 +74,7 @@ WRONG = {
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
         'publish_dir': [['--publish_dir={tmp}/x']],
-        'calibration_dir': [['--to=litert_int8', '--calibration_dir={tmp}/none'], ['--calibration_dir={empty}']],
+        'calibration_dir': [['--calibration_dir={tmp}/none', '--to=litert_int8'], ['--calibration_dir={empty}']],
         'served_name': 'any text', 'license': 'any text',
         '': [['positional']],
     },
