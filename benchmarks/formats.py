@@ -14,6 +14,7 @@ from absl import flags
 
 from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console.loading import load_tensorflow
 from benchmarks import timing, turns
 
 FLAGS = flags.FLAGS
@@ -32,7 +33,7 @@ BATCH = 32
 def photographs(spec):
     """uint8 [n, size, size, 3]: central crops of the validation split."""
     from alexnet_tf.formats import calibration
-    return calibration.images(FLAGS.dataset_dir, spec, FLAGS.max_images, split='validation').numpy()
+    return calibration.images(FLAGS.dataset_dir, spec, FLAGS.max_images, split='validation')
 
 
 def reference(loaded, images):
@@ -56,6 +57,7 @@ def exported(loaded, to, folder):
 
 
 def main():
+    load_tensorflow()
     from alexnet_tf.model import loading
     loaded = loading.load(FLAGS.checkpoint_path)
     images = photographs(loaded.spec)
