@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.model import building, loading, specs
+from nets import alexnet
+from tests.helpers.narrow import TABLES
 from tests.helpers.networks import convolutions, with_larger_weights
 
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
@@ -24,9 +26,21 @@ def photographs(folder, spec):
     return preprocessing.central_crop(np.stack(squares), spec.image_size).astype(np.float32)
 
 
+@pytest.fixture(scope='session')
+def all_networks(small_records):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, table in TABLES.items():
+            patch.setattr(alexnet, name, table)
+        return _networks(small_records)
+
+
 @pytest.fixture(scope='module')
-def networks(small_records, narrow_module):
+def networks(all_networks, narrow_module):
     """{network: loaded (loading.Loaded), images float32 [20, size, size, 3], logits [20, 10]}."""
+    return all_networks
+
+
+def _networks(small_records):
     result = {}
     for name, spec in SPECS.items():
         tf.keras.utils.set_random_seed(7)

@@ -18,12 +18,19 @@ def run(networks, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_int8_in_a_process_of_its_own(run, small_records, tmp_path):
     result = run_python(*NARROW, 'alexnet_tf.export', f'--checkpoint_path={run}', f'--output_dir={tmp_path / "phone"}',
                         '--to=litert_int8', f'--calibration_dir={small_records}')
     assert result.stdout.splitlines()[-1] == (
         f'Exported alexnet at step 0 ({run / "model.ckpt-0"}) to {tmp_path / "phone"}: model.tflite.')
     assert 'quantize' not in result.stderr and 'deprecated' not in result.stderr  # the converter's notes
+
+
+def test_int8_is_calibrated_on_records(run, small_records, tmp_path):
+    result = call(export, f'--checkpoint_path={run}', f'--output_dir={tmp_path / "phone"}', '--to=litert_int8',
+                  f'--calibration_dir={small_records}', check=True)
+    assert result.stdout.endswith(f'to {tmp_path / "phone"}: model.tflite.\n')
     assert sorted(path.name for path in (tmp_path / 'phone').iterdir()) == ['classes.txt', 'model.tflite']
     assert (tmp_path / 'phone' / 'classes.txt').read_text() == '\n'.join(NAMES) + '\n'
 
