@@ -1,6 +1,7 @@
-"""How costs grow: with the size of the data set (shards repeated), batch, image size, decoding threads and processes.
+"""How costs grow: with the size of the data set (shards repeated), batch, image size, threads, processes, workers.
 
     python -m benchmarks.scaling --dataset_dir=records --output_json=scaling.json
+    python -m benchmarks.scaling --cluster_only            # the workers of one training on this machine's loopback
 
 A folder of 10 and 100 times as many records is made of links to the same shards. Resuming starts at the middle of an
 epoch. Each start-up is measured in a process of its own.
@@ -8,6 +9,8 @@ epoch. Each start-up is measured in a process of its own.
 import json
 import os
 import re
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,7 @@ from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import TrainingBatches
+from alexnet_tf.run_folder import metrics
 from benchmarks import input_pipeline, timing, turns
 
 FLAGS = flags.FLAGS
@@ -153,7 +157,8 @@ def _train_together(number, folder):
              '--validation_split_name=', '--learning_rate_decay_type=fixed', '--precision=float32',
              '--log_every_n_steps=1', f'--intra_op_threads={max(1, len(cores) // number)}'],
             env=os.environ | variables, stdout=subprocess.DEVNULL))
-    if any([process.wait() for process in running]):
+    statuses = [process.wait() for process in running]
+    if any(statuses):
         raise ValueError(f'a training of {number} workers failed; what it said stands above.')
     return [row['examples_per_sec'] for row in metrics.read(os.path.join(folder, 'run'))][3:]
 

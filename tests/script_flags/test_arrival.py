@@ -117,7 +117,8 @@ ARRIVES = {
     'strategy': ('multi_worker', dict.fromkeys(
         ('make_strategy.num_clones', 'make_strategy.clone_on_cpu', 'make_strategy.model_parallel', 'build.devices')) | {
             'join.cluster.addresses': ('a:1', 'b:1'), 'join.cluster.index': 0, 'join.num_clones': 1,
-            'join.timeout_secs': 300, 'join.on_cpu': False, 'join.name': 'train_image_classifier', 'join.log': lambda _, after: after is print,
+            'join.timeout_secs': 300, 'join.on_cpu': False, 'join.name': 'train_image_classifier',
+            'join.log': lambda _, after: after is print,
             'begin.team': TEAM, 'train.team': TEAM}),
     'cluster_timeout_secs': (20, {'join.timeout_secs': 20}),
     'num_clones': (2, {'make_strategy.num_clones': 2}),
