@@ -45,5 +45,5 @@ def _prepare():
     context.context().configure_coordination_service(service_type='')
     # Its thread asks every 30 seconds, and cannot end a process that is not in a collective operation.
     collective_all_reduce_strategy.CollectiveAllReduceExtended._enable_check_health = False
-    # Every call of a collective operation would have a key of its own, with memory that is never freed: 0.75 KB each.
+    # Every call of a collective operation would have a key of its own, with memory that is never freed: 1.5 KB each.
     cross_device_utils.CollectiveReplicaLauncher._prefer_unique_instance_key = False

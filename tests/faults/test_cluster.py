@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import checkpoints, metrics
 from tests.helpers import workers
 from tests.helpers.commands import call
@@ -59,7 +60,7 @@ def test_twenty_kills(tmp_path):
         folder = tmp_path / str(run)
         both = workers.start_all(folder, 2, *arguments)
         if kills % 4:
-            both[0].wait_for('step ')
+            both[0].wait_for(', epoch ')
         victim = kills % 2
         try:
             both[victim].wait(random.uniform(0, 4 if kills % 4 else 8))
@@ -112,6 +113,12 @@ def test_twenty_preemptions(tmp_path):
     assert left_by(folder) == expected
 
 
+def test_a_loss_that_is_not_finite(tmp_path):
+    both = workers.start_all(tmp_path, 2, '--learning_rate=1e20', '--save_interval_secs=0')
+    for status, printed in workers.ended(both):
+        assert status == 1 and 'Lower --learning_rate' in printed and 'Traceback' not in printed, printed
+
+
 def test_late_missing_and_other_workers(tmp_path):
     addresses = workers.free_addresses(2)
     chief = workers.start(tmp_path / 'late', 0, addresses, '--max_number_of_steps=2')
@@ -134,7 +141,7 @@ def test_late_missing_and_other_workers(tmp_path):
 def test_another_data_set_is_refused(tmp_path, small_records):
     addresses = workers.free_addresses(2)
     both = [workers.start(tmp_path / 'run', 0, addresses, f'--dataset_dir={small_records}'),
-            workers.start(tmp_path / 'run', 1, addresses)]
+            workers.start(tmp_path / 'run', 1, addresses, f'--dataset_dir={datasets.SAMPLE_DIR}')]
     for status, printed in workers.ended(both, ENDS):
         assert status == 1 and f'worker 1 ({addresses[1]}) has a training set of 2000 records' in printed, printed
 
