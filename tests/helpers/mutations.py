@@ -13,6 +13,7 @@ import gc
 import hashlib
 import importlib.machinery
 import json
+import linecache
 import math
 import os
 import resource
@@ -143,6 +144,8 @@ class Mutated(importlib.machinery.SourceFileLoader):
         self._source = source
 
     def get_code(self, fullname):
+        lines = self._source.decode().splitlines(keepends=True)
+        linecache.cache[self.path] = len(self._source), None, lines, self.path  # AutoGraph compiles what stands here
         return compile(self._source, self.path, 'exec', dont_inherit=True)
 
 

@@ -137,3 +137,15 @@ def test_normalization_within_a_map_and_its_gradient():
         step[index] = 1e-3
         difference = [np.sum(upstream * numpy_alexnet.np_within_map(x + sign * step, 1e-3 / 25)) for sign in (1, -1)]
         assert float(gradient[index]) == pytest.approx((difference[0] - difference[1]) / 2e-3, rel=1e-4)
+
+
+def test_only_inside_compiled_must_xla_compile():
+    """TensorFlow Serving refuses functions that must be compiled."""
+    def must_compile():
+        traced = tf.function(lambda x: normalization.local_response_normalization(x, **LRN))
+        graph = traced.get_concrete_function(tf.TensorSpec([2, 4, 4, 16])).graph
+        return b'_XlaMustCompile' in graph.as_graph_def().SerializeToString()
+    assert not must_compile()
+    with normalization.compiled():
+        assert must_compile()
+    assert not must_compile()

@@ -98,8 +98,9 @@ def test_the_step_has_the_mean_the_noise_the_smoothing_and_the_decay(splits):
 
 
 @pytest.mark.parametrize('function', [run.pieces, make_train_step])
-def test_without_a_word_weights_decay_by_the_papers_rate(function):
-    assert inspect.signature(function).parameters['weight_decay'].default == 0.0005
+def test_without_a_word_weights_decay_by_the_papers_rate_and_targets_are_sharp(function):
+    parameters = inspect.signature(function).parameters
+    assert [parameters[name].default for name in ('weight_decay', 'label_smoothing', 'noise')] == [0.0005, 0.0, None]
 
 
 def test_the_validation_scores_the_middle_of_every_image_once(splits):
