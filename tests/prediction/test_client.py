@@ -161,7 +161,8 @@ def test_another_model_and_an_old_one(way, addresses, model, monkeypatch):
 
 
 @pytest.mark.parametrize('server', ['localhost', 'localhost:', 'host:70000', ':80', 'a b:80', 'http://', 'ftp://a:1',
-                                    'host:1/path', 'localhost:8500,localhost:8501'])
+                                    'host:1/path', 'localhost:8500,localhost:8501', 'http://localhost:port',
+                                    'http://[::1', 'https://localhost:70000', 'http://a b:80', 'http://a\u200b:80'])
 def test_what_is_no_address(server):
     with pytest.raises(ValueError, match='it must be host:port for gRPC, such as localhost:8500, or http://host:port'):
         connected(server)
