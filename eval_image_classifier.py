@@ -119,9 +119,9 @@ def write_results(networks, result, dataset, eval_dir):
     step, path = networks[0].step, os.path.join(eval_dir, 'eval_results.json')
     writing.write_json(path, {
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': step,
-        'dataset_dir': dataset.folder, 'views': int(FLAGS.views), 'num_examples': result.num_examples,
-        'accuracy': result.accuracy, 'recall_5': result.recall_5, 'loss': result.loss,
-        'bad_records': len(dataset.bad)})
+        'dataset_dir': dataset.folder, 'dataset_split_name': dataset.split, 'views': int(FLAGS.views),
+        'num_examples': result.num_examples, 'accuracy': result.accuracy, 'recall_5': result.recall_5,
+        'loss': result.loss, 'bad_records': len(dataset.bad)})
     writer = tf.summary.create_file_writer(eval_dir)
     write_scalars(writer, step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
                                  'eval/Loss': result.loss})

@@ -13,7 +13,7 @@ import shlex
 
 from absl import flags, logging
 
-from alexnet_tf.console import command, flag_table
+from alexnet_tf.console import command, flag_table, terminal
 from alexnet_tf.console.flag_table import UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.formats import kinds
@@ -44,17 +44,17 @@ def served_name():
 
 
 def training_command(settings):
-    """The command of a training run by its settings, {flag: value}; folders by their last part."""
+    """The command of a training run by its settings, {flag: value}, printable; folders by their last part."""
     parts = []
     for row in train.ROWS:
         value = settings.get(row.name, row.default)
         if value == row.default or row.refused:
             continue
         if row.name in ('train_dir', 'dataset_dir', 'checkpoint_path'):
-            value = os.path.basename(os.path.normpath(value))
-        text = ','.join(value) if isinstance(value, list) else value
+            value = os.path.basename(os.path.normpath(str(value)))
+        text = ','.join(map(str, value)) if isinstance(value, list) else value
         parts.append(f'--{"" if value else "no"}{row.name}' if row.kind is bool else f'--{row.name}={text}')
-    return shlex.join(['python', 'train_image_classifier.py', *parts])
+    return terminal.printable(shlex.join(['python', 'train_image_classifier.py', *parts]))
 
 
 def write_npz(loaded, folder):

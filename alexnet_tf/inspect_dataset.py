@@ -37,7 +37,7 @@ def main():
     load_tensorflow()
     from alexnet_tf.data import contact_sheet, datasets, inspection
     opened = []
-    for split in FLAGS.splits or datasets.splits(FLAGS.dataset_dir):
+    for split in dict.fromkeys(FLAGS.splits) or datasets.splits(FLAGS.dataset_dir):
         offset = opened[0].labels_offset if opened else FLAGS.labels_offset
         opened.append(datasets.open_dataset(FLAGS.dataset_dir, split, labels_offset=offset, max_bad_records=LARGEST,
                                             log=lambda line: None))

@@ -11,14 +11,15 @@ from alexnet_tf.data import shard_writer
 LOCAL = 'DirectRunner'
 
 
-def write(shards, planned, *, runner, options, num_processes):
+def write(shards, planned, *, runner, options, num_processes, log):
     """Writes shard_writer.Shards, each by some worker, and waits for all of them.
 
     Args:
       planned: function that gives these shards and perhaps others; every worker calls it once, since the list of their
         images would be too long for a pipeline's description. So all must see the same images, and the same folder for
         the records.
-      runner, options: of Beam. num_processes: workers of the local runner.
+      runner, options: of Beam. num_processes: workers of the local runner. log: is told which options Beam itself does
+        not know; a runner may.
 
     Raises: ValueError for wrong options, and when the pipeline fails.
     """
@@ -27,7 +28,12 @@ def write(shards, planned, *, runner, options, num_processes):
     if runner == LOCAL:
         arguments += [f'--direct_num_workers={num_processes}', '--direct_running_mode=multi_processing']
     try:
-        with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
+        chosen = PipelineOptions(arguments)
+        unknown = set(chosen.get_all_options(retain_unknown_options=True)) - set(chosen.get_all_options())
+        if unknown:
+            log(f'Note: Beam does not know {", ".join(sorted(unknown))} of --beam_options; that has no effect unless '
+                f'{runner} does.')
+        with beam.Pipeline(options=chosen) as pipeline:
             names = pipeline | beam.Create([os.path.basename(shard.path) for shard in shards]) | beam.Reshuffle()
             _ = names | beam.ParDo(_Write(planned, shards[0].plan['images']))
     except (Exception, SystemExit) as error:  # of the runner's, or argparse's for a wrong option

@@ -36,7 +36,7 @@ def build(input_dir, output_dir, *, skip_unreadable=False, num_processes=None, b
     write = functools.partial(_write, num_processes=workers)
     if beam_runner:
         write = functools.partial(_write_by_beam, _beam().write, runner=beam_runner, options=beam_options,
-                                  num_processes=workers, planned=functools.partial(
+                                  num_processes=workers, log=log, planned=functools.partial(
                                       planned, os.path.abspath(input_dir), os.path.abspath(output_dir), log=_silent,
                                       **how))
     jobs = planned(input_dir, output_dir, log=log, **how)

@@ -28,7 +28,7 @@ def whole(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             os.remove(partial)
         raise

@@ -51,9 +51,12 @@ def inches(figure, left, top, width, height, **options):
 
 
 def text(figure, left, top, words, **options):
-    """Words on a figure, their top left corner at a place in inches from its own; options: of matplotlib's text."""
+    """Words on a figure, their top left corner at a place in inches from its own; options: of matplotlib's text.
+
+    Of what no picture can hold, as in the names of files, escapes are shown.
+    """
     width, height = figure.get_size_inches()
-    return figure.text(left / width, 1 - top / height, words, **{'va': 'top'} | options)
+    return figure.text(left / width, 1 - top / height, terminal.printable(words, keep='\n'), **{'va': 'top'} | options)
 
 
 def image(axes, pixels):

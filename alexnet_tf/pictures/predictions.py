@@ -7,7 +7,6 @@ from alexnet_tf.pictures import figures
 
 TOP = 5
 COLUMNS = 4
-MOST = 40  # images in one picture
 CELL, SIDE, BARS = 1.85, 1.7, 0.8  # inches: width of a column, side of an image, height of its bars
 
 

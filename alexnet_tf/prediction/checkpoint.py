@@ -23,7 +23,7 @@ class Network:
         self._decode = tf.function(
             lambda encoded: preprocessing.evaluation_image(encoded, size=spec.image_size, resize_mode=spec.resize_mode),
             input_signature=[tf.TensorSpec([], tf.string)])
-        self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1)
+        self._pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
         self._computing = threading.Lock()  # two batches at once would take twice the memory
 
     def __call__(self, images):

@@ -11,6 +11,9 @@ MAX_BYTES = 2 ** 25  # in one request, less what base64 adds; a larger image goe
 LONGEST_PAUSE = 2  # seconds between tries
 CHECKED, TEN_VIEWS = 'serve_bytes_checked', 'ten_views'
 TOPS = {'top_probabilities', 'top_class_names'}
+_HOST = r'(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)'
+_ADDRESSES = {_HOST + r':(\d{1,5})': over_grpc.Transport,  # group 1 is the port
+              'https?://' + _HOST + r'(?::(\d{1,5}))?(?:/[\w./%~-]*)?': over_rest.Transport}
 UNREADABLE = 'the server cannot decode it: it is no whole JPEG or PNG, or has too many pixels'
 
 
@@ -41,13 +44,12 @@ def connect(server, *, model_name, views=1, timeout=60):
 
 
 def _transport(server):
-    if re.match('https?://[^/]', server):
-        return over_rest.Transport
-    port = re.fullmatch(r'(?:\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})', server)
-    if not port or not 0 < int(port[1]) < 2 ** 16:
-        raise ValueError(f'--server={server}; it must be host:port for gRPC, such as localhost:8500, or '
-                         'http://host:port for REST, such as http://localhost:8501.')
-    return over_grpc.Transport
+    for form, transport in _ADDRESSES.items():
+        address = re.fullmatch(form, server, re.ASCII)
+        if address and (address[1] is None or 0 < int(address[1]) < 2 ** 16):
+            return transport
+    raise ValueError(f'--server={server}; it must be host:port for gRPC, such as localhost:8500, or '
+                     'http://host:port for REST, such as http://localhost:8501.')
 
 
 class Client:

@@ -42,7 +42,7 @@ def _look_into(folder, above, found, others):
     for entry in entries:
         if entry.name[0] == '.':
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # entry.is_dir() would fail for a link to itself
             _look_into(entry.path, (*above, this), found, others)
         elif entry.name.lower().endswith(SUFFIXES):
             found.append((entry.path, None))

@@ -34,7 +34,8 @@ _RESULTS = {  # of eval_results.json, as far as they are used here
     'checkpoint': (lambda path: isinstance(path, str), 'a path', True),
     'accuracy': (reading.is_number, 'a number', True), 'recall_5': (reading.is_number, 'a number', True),
     'num_examples': (reading.is_count, 'a whole number', True), 'views': (reading.is_count, 'a whole number', True),
-    'dataset_dir': (lambda path: isinstance(path, str), 'a path', False)}
+    'dataset_dir': (lambda path: isinstance(path, str), 'a path', False),
+    'dataset_split_name': (lambda name: isinstance(name, str), 'a name', False)}
 
 
 def text(loaded, folder, *, recipe, weights_license):
@@ -100,11 +101,11 @@ def _input_and_output(spec, width):
 
 def _data(trained):
     """A sentence about the training set, where it is known."""
-    count = re.match(r'(\d+) records', str((trained or {}).get('dataset')))
+    count = re.match(r'(\d{1,9}) records', str((trained or {}).get('dataset')))
     if not count:
         return ''
     folder = trained.get('dataset_dir')
-    name = f'`{_last(folder)}`' if folder else 'the CIFAR-10 sample that comes with the program'
+    name = f'`{_last(str(folder))}`' if folder else 'the CIFAR-10 sample that comes with the program'
     return f'Trained on the {int(count[1]):,} images of {name}. '
 
 
@@ -115,19 +116,21 @@ def _evaluated(loaded, folder):
     if results is None:
         return None
     reading.check_fields(results, _RESULTS, path)
-    if _last(results['checkpoint']) != _last(loaded.checkpoint):
+    of_several = ',' in results['checkpoint']  # networks, whose probabilities were averaged
+    if of_several or _last(results['checkpoint']) != _last(loaded.checkpoint):
         return None
-    views, dataset = results['views'], results.get('dataset_dir')
+    views, dataset, split = results['views'], results.get('dataset_dir'), results.get('dataset_split_name')
     command = ['python', 'eval_image_classifier.py', f'--checkpoint_path={_last(folder)}',
-               *([f'--dataset_dir={_last(dataset)}'] if dataset else []), f'--views={views}']
+               *([f'--dataset_dir={_last(dataset)}'] if dataset else []),
+               *([f'--dataset_split_name={split}'] if split not in (None, 'validation') else []), f'--views={views}']
     return (f'{_shares(results)} of {results["num_examples"]:,} images with {views} view{"s" if views > 1 else ""}, '
-            f'{_day(os.path.getmtime(path))}:\n\n    {shlex.join(command)}')
+            f'{_day(os.path.getmtime(path))}:\n\n    {terminal.printable(shlex.join(command))}')
 
 
 def _validated(loaded, run):
     """What the training run's own validation at the checkpoint's step said."""
     rows = [row for row in metrics.read(run, {'validation': 'accuracy'})
-            if row['kind'] == 'validation' and row['step'] == loaded.step]
+            if row['kind'] == 'validation' and row['step'] == loaded.step and reading.is_number(row.get('recall_5'))]
     day = _day(os.path.getmtime(f'{loaded.checkpoint}.index')) if rows else ''
     return [f'{_shares(row)} of the validation images, by the training run itself, {day}.' for row in rows[-1:]]
 

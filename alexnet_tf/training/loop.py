@@ -151,9 +151,9 @@ class _Run:
         except signals.Stopped as stopped:
             self.notice.number = stopped.number  # that another worker may have got
             self._save_and_stop()
-        if self.pictures:
-            self.metrics.write_pictures(self.step, *self.pictures(self.step, self.images))
         self._save(is_best)
+        if self.pictures:  # after _save, which goes back where weights are not finite
+            self.metrics.write_pictures(self.step, *self.pictures(self.step, self.images))
 
     def _save(self, best=False):
         self._check_loss()

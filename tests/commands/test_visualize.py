@@ -1,6 +1,8 @@
 """visualize: which pictures of which images it makes of a checkpoint, what it says, and what it refuses."""
 import csv
+import os
 import sys
+import xml.dom.minidom
 
 import numpy as np
 import pytest
@@ -106,6 +108,15 @@ def test_augmentations_of_a_file_and_of_its_record_are_the_same(small_records, p
     for first, second in zip(one.axes, other.axes):
         np.testing.assert_array_equal(first.images[0].get_array(), second.images[0].get_array())
     assert 'one.jpg' in one.texts[0].get_text() and 'train:2' in other.texts[0].get_text()
+
+
+@pytest.mark.parametrize('kind', ['png', 'svg'])
+def test_a_file_whose_name_no_picture_can_hold(kind, small_records, photograph, tmp_path):
+    name = photograph.rename(photograph.with_name(os.fsdecode(b'\xff\x1b[31m.jpg')))
+    path = tmp_path / f'a.{kind}'
+    visualize('augmentations', name, f'--output={path}', check=True)
+    if kind == 'svg':
+        assert r'\udcff\x1b[31m.jpg' in xml.dom.minidom.parse(str(path)).toxml()
 
 
 def test_activations_are_of_the_crop_that_is_scored(run, photograph, tmp_path, saved):

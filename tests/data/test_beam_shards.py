@@ -33,8 +33,10 @@ def test_several_workers_of_the_local_runner_write_the_same_records(images, tmp_
     (tmp_path / 'beam').mkdir()
     (tmp_path / 'beam' / 'train-00000-of-00006.left.partial').touch()  # by a worker that was killed
     command = ['-m', 'alexnet_tf.build_tfrecords', f'--input_dir={images}', f'--output_dir={tmp_path / "beam"}',
-               '--train_shards=6', '--validation_shards=2', '--num_processes=2', '--beam_runner=DirectRunner']
-    assert '8 shards' in run_python(*command).stdout
+               '--train_shards=6', '--validation_shards=2', '--num_processes=2', '--beam_runner=DirectRunner',
+               '--beam_options=--direct_num_wrkers=3']
+    printed = run_python(*command).stdout
+    assert '8 shards' in printed and 'Note: Beam does not know direct_num_wrkers of --beam_options' in printed
     assert contents(tmp_path / 'beam') == contents(tmp_path / 'own') and info['counts']['train'] == 20
     assert 'is finished already' in run_python(*command).stdout
     assert build(images, tmp_path / 'beam', shards=shards) == info

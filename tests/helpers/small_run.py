@@ -154,12 +154,13 @@ def fresh():
     return state
 
 
-def train(folder, steps, *, step=None, batches=None, validate=None, notice=None, log=lambda _: None, **changes):
+def train(folder, steps, *, step=None, batches=None, validate=None, pictures=None, notice=None, log=lambda _: None,
+          **changes):
     """Trains in the tests' own process, from the last checkpoint of a folder.
 
     Args:
       step, batches, validate: functions of the run's own such piece, which give the one to take in its place.
-      changes: of the Pace, whose save_secs is 1000 here.
+      pictures: of loop.train. changes: of the Pace, whose save_secs is 1000 here.
 
     Returns: (State, last evaluation.Result).
     """
@@ -168,7 +169,8 @@ def train(folder, steps, *, step=None, batches=None, validate=None, notice=None,
     train_step, batches_from, validation = (
         change(own) if change else own for change, own in zip((step, batches, validate), made))
     return state, loop.train(state, train_step, batches_from, train_dir=str(folder), rates=RATES, validate=validation,
-                             pace=pace(steps, **{'save_secs': 1000} | changes), notice=notice, log=log)
+                             pace=pace(steps, **{'save_secs': 1000} | changes), pictures=pictures, notice=notice,
+                             log=log)
 
 
 def go(train_dir, steps, num_clones, pause, save_secs, decode_threads, stall_at, nan_at, validate_every):

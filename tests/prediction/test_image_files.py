@@ -52,6 +52,8 @@ def test_links_are_followed_once(place):
     (place / 'other' / 'linked').symlink_to(place / 'in' / 'sub' / 'deep')
     (place / 'other' / 'nowhere.jpg').symlink_to('gone')
     assert find('other')[0] == [('other/linked/c.jpeg', None), ('other/nowhere.jpg', None)]  # reading it fails later
+    (place / 'other' / 'itself.jpg').symlink_to('itself.jpg')
+    assert ('other/itself.jpg', None) in find('other')[0]
     assert ('in/sub/up', 'it is a link to a folder that it is in') in find('in')[0]
     assert len(find('in')[0]) == len(INSIDE) + 1
 

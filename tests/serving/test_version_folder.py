@@ -135,11 +135,27 @@ def test_the_card_tells_recipe_data_and_accuracy(run, published, tmp_path):
     assert 'Top-1 78.50 %, top-5 96.00 % of 1,959 images with 10 views, 2001-09-09:' in found
     assert f"--checkpoint_path={tmp_path.name} '--dataset_dir=a set' --views=10" in found
     assert 'Top-1 25.00 %' in found and '75.00 %' not in found and 'Weights: not stated' in found
-    (tmp_path / 'eval' / 'eval_results.json').write_text(json.dumps(results | {'checkpoint': '/x/model.ckpt-9'}))
-    assert '78.50' not in text()
+    (tmp_path / 'eval' / 'eval_results.json').write_text(json.dumps(results | {'dataset_split_name': 'test'}))
+    assert "'--dataset_dir=a set' --dataset_split_name=test --views=10" in text()
+    for other in '/x/model.ckpt-9', '/x/model.ckpt-0,/y/model.ckpt-0':  # the second: of two networks together
+        (tmp_path / 'eval' / 'eval_results.json').write_text(json.dumps(results | {'checkpoint': other}))
+        assert '78.50' not in text()
     (tmp_path / 'eval' / 'eval_results.json').write_text(json.dumps(results | {'accuracy': 'high'}))
     with pytest.raises(ValueError, match='accuracy is'):
         text()
+
+
+def test_hostile_settings_are_shown_as_text(run, published, tmp_path):
+    for path in run.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / 'flags.json').write_text(json.dumps({
+        'dataset': '9 records', 'dataset_dir': 5, 'train_dir': ['x'], 'decay_epochs': [1, 2], 'seed': {'a': None},
+        'model_name': 'a\n# Title \x1b[31m'}))
+    (tmp_path / 'metrics.jsonl').write_text('{"kind": "validation", "step": 0, "accuracy": 0.25}\n')
+    found = card.text(loading.load(str(tmp_path)), str(published[0]), recipe=export.training_command,
+                      weights_license=None)
+    assert r'a\n# Title \x1b[31m' in found and '\x1b' not in found and 'the 9 images of `5`' in found
+    assert 'Not measured' in found
 
 
 def test_the_command_of_the_card_gives_the_settings_again():

@@ -2,12 +2,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.data.color_noise import ColorNoise
 from alexnet_tf.pictures import kernels
-from alexnet_tf.training import run, summaries
+from alexnet_tf.training import finite, run, summaries
 from alexnet_tf.training.schedules import Decay
 from tests.helpers import small_run
 
@@ -59,6 +60,22 @@ def test_pictures_come_with_validations_alone(tmp_path):
     batch, _ = next(iter(run.pieces(small_run.begin(), dataset, batch_size=8, seed=3, mean=MEAN, num_threads=1)[1](2)))
     seen = preprocessing.training_batch(batch, MEAN, tf.constant([3, 2], tf.int64), noise=NOISE) + MEAN
     np.testing.assert_array_equal(images(found['images']['batch', 3]), np.clip(np.round(seen), 0, 255))
+
+
+def test_weights_that_are_not_finite_end_the_run_as_without_pictures(tmp_path):
+    velocity = small_run.once()[0].optimizer.momentums[0]
+
+    def pictures(*_):
+        raise AssertionError('a histogram of these weights cannot be made')
+
+    def poisoned(step):
+        def changed(images, labels, number):
+            loss = step(images, labels, number)
+            velocity.assign(velocity * float('inf'))
+            return loss
+        return changed
+    with pytest.raises(finite.NotFinite, match='optimizer/.* is not finite at step 1'):
+        small_run.train(tmp_path, 2, step=poisoned, validate_every=1, pictures=pictures)
 
 
 def test_without_them_there_are_numbers_alone(tmp_path):
