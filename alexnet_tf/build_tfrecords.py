@@ -32,7 +32,8 @@ ROWS = (
     Flag('skip_unreadable', bool, False, 'Leave unreadable images out instead of failing.'),
     Flag('synset_names', str, None, "File of lines 'class-folder readable name'. ImageNet's archives bring their "
          'own names.', works_with=(('imagenet_archives', UNSET),)),
-    Flag('num_processes', int, None, 'Processes that write. Default: one per core.', 1),
+    Flag('num_processes', int, None, "Processes that write. Default: one per core. Of Beam's runners, only "
+         'DirectRunner has them.', 1),
     Flag('beam_runner', str, None, "Apache Beam's runner that writes the shards: DirectRunner (on this machine), "
          'FlinkRunner, SparkRunner, ….'),
     Flag('beam_options', list, [], "Options of Beam's runner, as --beam_options=--flink_master=host:8081,….",
@@ -45,6 +46,9 @@ def main():
     if not FLAGS.input_dir and not FLAGS.imagenet_archives:
         raise ValueError('--input_dir is missing: give a folder with train/<class>/* and val/<class>/*, or that of '
                          "ImageNet's archives as --imagenet_archives.")
+    if FLAGS.num_processes and (FLAGS.beam_runner or 'DirectRunner').lower() != 'directrunner':
+        raise ValueError(f'--num_processes={FLAGS.num_processes} has no effect with --beam_runner={FLAGS.beam_runner}, '
+                         'whose own options set its workers; leave it out.')
     from alexnet_tf.data import folder_builder
     os.environ['CUDA_VISIBLE_DEVICES'] = '-1'  # images are decoded by the CPU
     shards = {'train': FLAGS.train_shards, 'validation': FLAGS.validation_shards}

@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from alexnet_tf.data import shard_writer
 
-LOCAL = 'DirectRunner'
+LOCAL = 'directrunner'
 
 
 def write(shards, planned, *, runner, options, num_processes, log):
@@ -25,7 +25,7 @@ def write(shards, planned, *, runner, options, num_processes, log):
     """
     logging.getLogger('apache_beam').setLevel(logging.ERROR)
     arguments = [f'--runner={runner}', '--default_sdk_harness_log_level=ERROR', *options]
-    if runner == LOCAL:
+    if runner.lower() == LOCAL:
         arguments += [f'--direct_num_workers={num_processes}', '--direct_running_mode=multi_processing']
     try:
         chosen = PipelineOptions(arguments)

@@ -85,9 +85,13 @@ def twice(surveys):
                 where = ' and '.join(
                     surveys[number].dataset.index.where(position) for number, position in pairs[0][:2])
                 which = f'twice in {one.dataset.split}' if first == second else (
-                    f'in {one.dataset.split} and in {other.dataset.split}, which makes validation look better')
-                lines.append(f'{len(pairs)} images are {which}; first {where}.')
+                    f'both in {one.dataset.split} and in {other.dataset.split}, which makes scores look better')
+                lines.append(f'{_counted(len(pairs), "image")} stored {which}; first {where}.')
     return lines
+
+
+def _counted(number, what):
+    return f'{number} {what}{"" if number == 1 else "s"}'
 
 
 def describe(surveys, shown=10):
@@ -96,7 +100,8 @@ def describe(surveys, shown=10):
     lines = [f'{dataset.folder}: {dataset.num_classes} classes, stored as labels {dataset.labels_offset} to '
              f'{dataset.labels_offset + dataset.num_classes - 1}.']
     for one in surveys:
-        lines.append(f'{one.dataset.split}: {len(one.sizes)} images, {len(one.damaged)} damaged records.')
+        lines.append(f'{one.dataset.split}: {_counted(len(one.sizes), "image")}, '
+                     f'{_counted(len(one.damaged), "damaged record")}.')
         if len(one.sizes):
             lines += _of_sizes(one.sizes)
         lines += [f'  damaged: {fault}' for fault in one.damaged[:shown]]

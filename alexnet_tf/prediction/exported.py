@@ -3,6 +3,7 @@
 A SavedModel is a program, and this runs it: it must be your own, or of somebody whose programs you would run.
 """
 import os
+import threading
 
 import tensorflow as tf
 
@@ -28,6 +29,7 @@ class SavedModel:
         except Exception as error:  # its parser raises nearly anything
             raise ValueError(f'--saved_model={folder} cannot be loaded: {str(error).partition(chr(10))[0]}. '
                              f'{AGAIN}') from error
+        self._computing = threading.Lock()  # two batches at once would take twice the memory
         self._checked = self._signature(folder, CHECKED, ('valid', *TOPS))
         self._views = self._signature(folder, TEN_VIEWS, TOPS) if num_views == 10 else None
 
@@ -39,8 +41,10 @@ class SavedModel:
         return found
 
     def __call__(self, images):
-        if self._views is None:
-            return self._answers(images)
+        with self._computing:
+            return self._answers(images) if self._views is None else self._ten_views(images)
+
+    def _ten_views(self, images):
         try:
             return _tops(self._views(image_bytes=tf.constant(images)))
         except tf.errors.InvalidArgumentError:  # one of them is broken, and the signature does not say which

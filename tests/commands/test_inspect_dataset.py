@@ -32,11 +32,11 @@ def records(tmp_path):
 def test_counts_sizes_and_what_is_there_twice(records):
     printed = inspected(records)
     assert f'{records}: 3 classes, stored as labels 1 to 3.\n' in printed
-    assert 'train: 5 images, 1 damaged records.\n  height: 20 to 40 pixels, median 20\n' in printed
+    assert 'train: 5 images, 1 damaged record.\n  height: 20 to 40 pixels, median 20\n' in printed
     assert '  width: 30 to 50 pixels, median 30\n  shorter side: 20 to 40 pixels, median 20\n' in printed
     assert 'train-00000-of-00001, record 4: the image cannot be decoded (it is neither JPEG nor PNG).' in printed
-    assert f'1 images are twice in train; first {records}/train-00000-of-00001, record 1 and ' in printed
-    assert '1 images are in train and in validation, which makes validation look better; first ' in printed
+    assert f'1 image stored twice in train; first {records}/train-00000-of-00001, record 1 and ' in printed
+    assert '1 image stored both in train and in validation, which makes scores look better; first ' in printed
     assert 'No statistics of build_tfrecords' in printed
     assert printed.endswith('label  class  train  validation\n    1  a          2           1\n'
                             '    2  b          2           0\n    3  c          1           1\n')
@@ -48,7 +48,7 @@ def test_decoding_finds_damage_within_images(tmp_path):
     shards.write_split(tmp_path, [shards.example(broken, 1), shards.example(image(1), 2)])
     assert 'train: 2 images, 0 damaged' in inspected(tmp_path)
     printed = inspected(tmp_path, '--decode')
-    assert 'train: 1 images, 1 damaged' in printed and 'record 0: the image cannot be decoded' in printed
+    assert 'train: 1 image, 1 damaged' in printed and 'record 0: the image cannot be decoded' in printed
 
 
 def test_a_damaged_shard_and_a_label_out_of_range(records):
