@@ -5,18 +5,20 @@
 
 Started again with the same --train_dir it goes on where it stopped.
 """
+import contextlib
+import os
 import shlex
 
 from absl import flags
 
-from alexnet_tf.console import command, flag_table, signals
-from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.console import command, flag_table, loading, signals
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
-from alexnet_tf.training import pace, resuming, schedules
+from alexnet_tf.training import cluster, pace, resuming, schedules
 
 FLAGS = flags.FLAGS
+FLAGS_OF_A_RUN = [name for name in RESUME if name not in (resuming.DATASET, resuming.WORKERS)]
 
 
 def main():
@@ -32,54 +34,83 @@ def main():
 
 def train(notice):
     """One run, from the data to the last checkpoint."""
-    load_tensorflow()
+    if FLAGS.strategy == 'multi_worker':  # else TensorFlow writes pages before the sentence when a worker has gone
+        os.environ.setdefault(loading.LEVEL, '3')
+    loading.load_tensorflow()
     import tensorflow as tf
-    import tf_keras
 
-    from alexnet_tf.data import datasets, preprocessing
-    from alexnet_tf.data.color_noise import color_noise
-    from alexnet_tf.model import building, precision
-    from alexnet_tf.run_folder import checkpoints, lock
-    from alexnet_tf.training import description, devices, optimizers, run
-    from alexnet_tf.training.plateau import Plateau
-    from alexnet_tf.training.start import WarmStart
-    from nets import alexnet
+    from alexnet_tf.model import precision
 
     FLAGS.intra_op_threads, reason = resuming.choose_threads(FLAGS.train_dir, FLAGS.intra_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.intra_op_threads)
     print(f'Threads per operation: {FLAGS.intra_op_threads} ({reason}).')
-    strategy, towers = devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
+    strategy, towers, team = make_devices()
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
+    with team.together():
+        train_on(strategy, towers, team, policy=policy, notice=notice)
+
+
+def make_devices():
+    """(strategy, the two devices of model_parallel=2 or None, team) that the flags say."""
+    from alexnet_tf.training import devices, joining, team
+    if FLAGS.strategy != 'multi_worker':
+        return *devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel), team.ALONE
+    named = cluster.from_environment()
+    cluster.check_batch(FLAGS.batch_size, len(named.addresses), FLAGS.num_clones)
+    joined = joining.join(named, num_clones=FLAGS.num_clones, on_cpu=FLAGS.clone_on_cpu,
+                          timeout_secs=FLAGS.cluster_timeout_secs)
+    return joined.strategy, None, joined
+
+
+def train_on(strategy, towers, team, *, policy, notice):
+    """`train`, when the devices are known."""
+    import tf_keras
+
+    from alexnet_tf.data import datasets, preprocessing
+    from alexnet_tf.data.color_noise import color_noise
+    from alexnet_tf.model import building
+    from alexnet_tf.run_folder import checkpoints, lock
+    from alexnet_tf.training import description, optimizers, run
+    from alexnet_tf.training.plateau import Plateau
+    from alexnet_tf.training.start import WarmStart
+    from nets import alexnet
+
+    log = print if team.is_chief else lambda _: None
     preprocessing.check_resize_side_max(
         FLAGS.resize_side_max, FLAGS.train_image_size or alexnet.IMAGE_SIZES[FLAGS.variant])
     dataset, validation = datasets.open_splits(
         FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name, FLAGS.validation_split_name,
         labels_offset=FLAGS.labels_offset, default_num_classes=1000 if FLAGS.dataset_name == 'imagenet' else None,
         max_bad_records=FLAGS.max_bad_records)
+    team.compare(what_workers_share(policy, dataset, validation))
 
-    with lock.hold(FLAGS.train_dir):
-        checkpoints.remove_leftovers(FLAGS.train_dir)
-        settings = agreed_settings(policy, dataset)
+    with lock.hold(FLAGS.train_dir) if team.is_chief else contextlib.nullcontext():
+        if team.is_chief:
+            checkpoints.remove_leftovers(FLAGS.train_dir)
+        settings = team.decide(lambda: agreed_settings(policy, dataset, team.count))
         spec = description.agreed_spec(description.make_spec(
             dataset, model_name=FLAGS.model_name, variant=FLAGS.variant, image_size=FLAGS.train_image_size,
             mean=FLAGS.mean, dropout_keep_prob=FLAGS.dropout_keep_prob, dropout_form=FLAGS.dropout_form,
-            resize_mode=FLAGS.resize_mode), FLAGS.train_dir, other_data=resuming.DATASET in FLAGS.allow_changes)
+            resize_mode=FLAGS.resize_mode, log=log), FLAGS.train_dir,
+            other_data=resuming.DATASET in FLAGS.allow_changes)
         tf_keras.utils.set_random_seed(FLAGS.seed)  # of initial weights
         with strategy.scope():
             model = building.build(spec, dtype=policy, dropout_keep_prob=FLAGS.dropout_keep_prob, devices=towers,
                                    hidden_bias=FLAGS.hidden_bias, initial_values=FLAGS.initial_values)
             rates = make_rates(sorted(layer.name for layer in model.layers if layer.weights))
             state = run.begin(
-                model, train_dir=FLAGS.train_dir, trainable_scopes=FLAGS.trainable_scopes, own_rates=rates.own_rates,
+                model, train_dir=FLAGS.train_dir, team=team, log=log, trainable_scopes=FLAGS.trainable_scopes,
+                own_rates=rates.own_rates,
                 optimizer=optimizers.make(FLAGS.optimizer, **{row.name: FLAGS[row.name].value for row in OPTIMIZER}),
                 plateau=Plateau(FLAGS.plateau_patience) if FLAGS.learning_rate_decay_type == 'plateau' else None,
                 warm_start=WarmStart(FLAGS.checkpoint_path, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars,
                                      spec) if FLAGS.checkpoint_path else None)
         first_step = int(state.step.numpy())
-        mean = description.write(FLAGS.train_dir, spec, settings, data_folder=dataset.folder, resumed=first_step > 0)
+        mean = description.write(FLAGS.train_dir, spec, settings, data_folder=dataset.folder, resumed=first_step > 0,
+                                 is_chief=team.is_chief)
         length = make_pace(len(dataset))
-        print(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
+        log(f'Training {spec.model_name} with {model.count_params():,} parameters on {len(dataset)} images of '
               f'{spec.num_classes} classes from {dataset.folder}: steps {first_step} to {length.max_steps}, '
               f'{length.steps_per_epoch:.1f} steps per epoch.')
         result = run.train(
@@ -87,14 +118,17 @@ def train(notice):
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
             resize_side_max=FLAGS.resize_side_max, resize_mode=spec.resize_mode,
-            num_threads=FLAGS.num_preprocessing_threads, notice=notice)
-        print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
+            num_threads=FLAGS.num_preprocessing_threads, pictures=FLAGS.summaries == 'pictures', notice=notice,
+            team=team, log=log)
+        if team.is_chief:
+            print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 
 
 def check_flags():
     """Refuses, before TensorFlow is loaded, what the flags alone show to be wrong."""
     flag_table.check_effects(ROWS)
     resuming.check_allowed(FLAGS.allow_changes, RESUME)
+    check_devices()
     if FLAGS.batch_size % FLAGS.num_clones:
         raise ValueError(f'--batch_size={FLAGS.batch_size} does not divide among --num_clones={FLAGS.num_clones}; '
                          'give a multiple of it.')
@@ -108,11 +142,35 @@ def check_flags():
     writing.check_writable(FLAGS.train_dir, 'train_dir')
 
 
-def agreed_settings(policy, dataset):
+def check_devices():
+    """Refuses a strategy that contradicts the other flags, or a cluster that no strategy is given for."""
+    cluster.check_not_ignored(FLAGS.strategy)
+    for strategy, others, remedy in (
+            ('one_device', FLAGS.num_clones > 1, '--num_clones is for mirrored and multi_worker'),
+            ('mirrored', FLAGS.num_clones == 1, 'it needs --num_clones'),
+            ('multi_worker', FLAGS.model_parallel > 1, 'the towers of --model_parallel are trained on one machine'),
+            ('multi_worker', FLAGS.clone_on_cpu and FLAGS.num_clones > 1, 'a worker has one device on a CPU')):
+        if FLAGS.strategy == strategy and others:
+            raise ValueError(f'--strategy={strategy} contradicts --num_clones={FLAGS.num_clones} '
+                             f'--model_parallel={FLAGS.model_parallel}: {remedy}.')
+
+
+def what_workers_share(policy, dataset, validation):
+    """{what: value} that must be the same on all workers: flags but for those of one machine, data, software."""
+    import tensorflow as tf
+    own = ('train_dir', 'dataset_dir', 'num_preprocessing_threads', 'cluster_timeout_secs')
+    shared = {f'--{name}': FLAGS[name].value for name in FLAGS_OF_A_RUN if name not in own}
+    return shared | {'--precision': policy, 'a training set of': resuming.describe(dataset),
+                     'a validation set of': validation and resuming.describe(validation),
+                     'TensorFlow': tf.__version__}
+
+
+def agreed_settings(policy, dataset, workers):
     """{name: value} of this run, compared with those that the run in train_dir was started with."""
     from alexnet_tf.run_folder import checkpoints
-    settings = {name: FLAGS[name].value for name in RESUME if name != resuming.DATASET}
-    settings |= {'precision': policy.replace('mixed_', ''), resuming.DATASET: resuming.describe(dataset)}
+    settings = {name: FLAGS[name].value for name in FLAGS_OF_A_RUN}
+    settings |= {'precision': policy.replace('mixed_', ''), resuming.DATASET: resuming.describe(dataset),
+                 resuming.WORKERS: workers}
     if not checkpoints.find(FLAGS.train_dir):
         return settings
     return resuming.check(FLAGS.train_dir, settings, RESUME, FLAGS.allow_changes)

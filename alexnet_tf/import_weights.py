@@ -8,7 +8,7 @@ Sources, told apart by their content:
                 needs the package onnx, and with onnxruntime logits are compared
   .caffemodel   the same, of old and new Caffe
   .npy, .npz    the same, converted: {layer: [weights, biases]} pickled, or arrays conv1_W, conv1_b or conv1/weights, …
-  .npz          written by `python -m alexnet_tf.export --to=npz`
+  .npz, ONNX    written by `python -m alexnet_tf.export --to=npz`, `--to=onnx`
   checkpoint    TF1, of slim's alexnet_v2 or of this project: a file, or a folder (its latest)
 Caffe's networks see B, G, R. A file does not say so; it is assumed of all but the last two. An .npy or .npz does not
 say either whether it is of AlexNet or of CaffeNet, whose weights have the same names and shapes: give AlexNet's.

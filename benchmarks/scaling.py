@@ -1,6 +1,7 @@
-"""How costs grow: with the size of the data set (shards repeated), batch, image size, decoding threads and processes.
+"""How costs grow: with the size of the data set (shards repeated), batch, image size, threads, processes, workers.
 
     python -m benchmarks.scaling --dataset_dir=records --output_json=scaling.json
+    python -m benchmarks.scaling --cluster_only            # the workers of one training on this machine's loopback
 
 A folder of 10 and 100 times as many records is made of links to the same shards. Resuming starts at the middle of an
 epoch. Each start-up is measured in a process of its own.
@@ -8,6 +9,8 @@ epoch. Each start-up is measured in a process of its own.
 import json
 import os
 import re
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,7 @@ from alexnet_tf.console import command
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.data import datasets
 from alexnet_tf.data.batches import TrainingBatches
+from alexnet_tf.run_folder import metrics
 from benchmarks import input_pipeline, timing, turns
 
 FLAGS = flags.FLAGS
@@ -27,6 +31,9 @@ ROWS = (
     Flag('batches', list, ['1', '8', '32', '128', '256'], 'Images per step.'),
     Flag('sizes', list, ['112', '224', '448'], 'Sides of the crops that the input makes, pixels.'),
     Flag('processes', list, ['1', '2', '4'], 'Processes that read at the same time.'),
+    Flag('workers', list, ['1', '2', '4'], 'Workers of one training on this machine, which share its cores.'),
+    Flag('cluster_batch', int, 128, 'Images per step of all workers together.', 1),
+    Flag('cluster_only', bool, False, 'Measure the workers alone.'),
     Flag('threads', list, ['1', '2', '4', '8'], 'Threads that decode.'),
     Flag('output_json', str, None, 'File for machine, versions and rows.'),
 )
@@ -120,8 +127,45 @@ def processes():
             for number in FLAGS.processes]
 
 
+def workers():
+    """Rows: training images/s of alexnet_v2 by workers, each a process with its share of the cores."""
+    rows = []
+    for number in map(int, FLAGS.workers):
+        with tempfile.TemporaryDirectory() as folder:
+            speeds = _train_together(number, folder)
+        one = rows[0].median if rows else None
+        rows.append(timing.row(f'train alexnet_v2, {number} workers', 'alexnet_tf', 'float32', FLAGS.cluster_batch,
+                               'images/s', speeds, ratio=one and statistics.median(speeds) / one))
+    return rows
+
+
+def _train_together(number, folder):
+    """images/s of each step but the first three, in which functions are traced."""
+    cores = sorted(os.sched_getaffinity(0))
+    ports = [socket.create_server(('', 0)) for _ in range(number)]
+    addresses = [f'127.0.0.1:{port.getsockname()[1]}' for port in ports]
+    for port in ports:
+        port.close()
+    running = []
+    for index in range(number):
+        variables = {'TF_CONFIG': json.dumps(
+            {'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})} if number > 1 else {}
+        strategy = 'multi_worker' if number > 1 else 'one_device'
+        running.append(subprocess.Popen(
+            [sys.executable, 'train_image_classifier.py', f'--strategy={strategy}', f'--train_dir={folder}/run',
+             f'--dataset_dir={FLAGS.dataset_dir}', f'--batch_size={FLAGS.cluster_batch}', '--max_number_of_steps=10',
+             '--validation_split_name=', '--learning_rate_decay_type=fixed', '--precision=float32',
+             '--log_every_n_steps=1', f'--intra_op_threads={max(1, len(cores) // number)}'],
+            env=os.environ | variables, stdout=subprocess.DEVNULL))
+    statuses = [process.wait() for process in running]
+    if any(statuses):
+        raise ValueError(f'a training of {number} workers failed; what it said stands above.')
+    return [row['examples_per_sec'] for row in metrics.read(os.path.join(folder, 'run'))][3:]
+
+
 def main():
-    timing.report(start_up() + inputs() + processes() + batches(), FLAGS.output_json)
+    own = [] if FLAGS.cluster_only else start_up() + inputs() + processes() + batches()
+    timing.report(own + workers(), FLAGS.output_json)
 
 
 if __name__ == '__main__':

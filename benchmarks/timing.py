@@ -8,7 +8,8 @@ import statistics
 import time
 
 COLUMNS = {'ratio': 'ours / peer', 'share': 'share of matrix product'}
-PACKAGES = ('tensorflow', 'tf_keras', 'tf_slim', 'torch', 'onnxruntime', 'openvino', 'numpy', 'simplejpeg')
+PACKAGES = ('tensorflow', 'tf_keras', 'tf_slim', 'torch', 'onnxruntime', 'openvino', 'ai-edge-litert', 'numpy',
+            'simplejpeg')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,13 +19,13 @@ def load_tensorflow():
     if 'tensorflow' in sys.modules:
         return
     wanted = os.environ.setdefault(LEVEL, '2') in ('0', '1')
-    with contextlib.nullcontext() if wanted else _held():
+    with contextlib.nullcontext() if wanted else held():
         import tensorflow as tf
         tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
-def _held():
+def held():
     """Inside a `with`, standard error goes to another process, which shows it unless the `with` ends well."""
     global _keeper
     try:

@@ -132,26 +132,28 @@ class Batches:
 class TrainingBatches(Batches):
     """Batches from start_step on, without end: uint8 [batch_size, image_size, image_size, 3], int64 [batch_size].
 
-    The next good record takes a bad one's place.
+    The next good record takes a bad one's place. With `rows` only those rows of each batch are read and come.
 
     Args:
       seed: order, crops and mirrors depend on it and on the step alone. batch_size: all devices together.
+      rows: (first, end), those of this process in the whole batch; None: all.
       resize_side_max, augment, resize_mode: see `preprocessing.training_image`.
       num_threads: threads that decode; None: one per core. It changes nothing but the speed.
     """
 
     def __init__(self, dataset, *, seed, batch_size, start_step=0, image_size=224, resize_side_max=None, augment=True,
-                 resize_mode='shorter_side', num_threads=None):
+                 resize_mode='shorter_side', num_threads=None, rows=None):
         preprocessing.check_resize_side_max(resize_side_max, image_size)
-        self._seed, self._start_step = seed, start_step
+        self._seed, self._start_step, self._whole = seed, start_step, batch_size
+        self._first_row, end = rows or (0, batch_size)
         self._crop = {'size': image_size, 'resize_side_max': resize_side_max, 'augment': augment,
                       'resize_mode': resize_mode}
-        super().__init__(dataset, batch_size, num_threads)
+        super().__init__(dataset, end - self._first_row, num_threads)
 
     def _ranges(self, done):
-        size = self._batch_size
-        steps = tf.data.Dataset.range(self._start_step + done // size, np.iinfo(np.int64).max // size)
-        return steps.map(lambda step: (step * size, tf.constant(size, tf.int64)))
+        size, whole = self._batch_size, self._whole
+        steps = tf.data.Dataset.range(self._start_step + done // size, np.iinfo(np.int64).max // whole)
+        return steps.map(lambda step: (step * whole + self._first_row, tf.constant(size, tf.int64)))
 
     def _positions(self, first, count):
         return positions(self._seed, first, count, len(self._dataset))
@@ -172,16 +174,17 @@ class EvaluationBatches(Batches):
     """Every example once, in the order of the records, bad ones left out; the last batch may be smaller.
 
     Each is uint8 [b, side, side, 3] and int64 [b], side = square_side(image_size). resize_mode: of
-    `preprocessing.resized_square`.
+    `preprocessing.resized_square`. part: (first, end), only the records at these positions; None: all.
     """
 
-    def __init__(self, dataset, *, batch_size, image_size=224, resize_mode='shorter_side', num_threads=None):
+    def __init__(self, dataset, *, batch_size, image_size=224, resize_mode='shorter_side', num_threads=None, part=None):
         self._square, self._left_out = {'size': image_size, 'resize_mode': resize_mode}, set()  # of positions
+        self._part = part or (0, len(dataset))
         super().__init__(dataset, batch_size, num_threads)
 
     def _ranges(self, done):
-        end = len(self._dataset)
-        good = np.setdiff1d(np.arange(end), sorted(self._left_out))
+        first, end = self._part
+        good = np.setdiff1d(np.arange(first, end), sorted(self._left_out))
         starts = tf.data.Dataset.range(good[done] if done < len(good) else end, end, self._batch_size)
         return starts.map(lambda first: (first, tf.minimum(tf.cast(self._batch_size, tf.int64), end - first)))
 

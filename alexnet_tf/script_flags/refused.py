@@ -1,8 +1,8 @@
 """Flags of slim's scripts that mean nothing here: giving one is an error that says why."""
 from alexnet_tf.console.flag_table import Flag
 
-_PARAMETER_SERVERS = ('one process trains here, without parameter servers or a remote master; --num_clones=N uses N '
-                      'local devices.')
+_PARAMETER_SERVERS = ('there are no parameter servers and no remote master here; --num_clones=N uses N local devices, '
+                      '--strategy=multi_worker several machines.')
 _QUANTIZE = "tf.contrib.quantize is gone; convert the exported SavedModel with TensorFlow Lite's converter instead."
 _READERS = 'records are read by position, without reader threads; --num_preprocessing_threads sets those that decode.'
 _GRAYSCALE = 'the networks take RGB; grayscale images are read as RGB.'

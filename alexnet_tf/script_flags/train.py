@@ -1,7 +1,7 @@
 """The flags of train_image_classifier.py: slim's names wherever the meaning stands, with AlexNet's defaults."""
 import math
 
-from alexnet_tf.console.flag_table import IGNORE, KEEP, REFUSE, SET, UNSET, Flag
+from alexnet_tf.console.flag_table import IGNORE, KEEP, NAME, REFUSE, SET, UNSET, Flag
 from alexnet_tf.data import color_noise
 from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
@@ -146,6 +146,10 @@ LENGTH = (
          slim='kept'),
     Flag('save_summaries_secs', int, 30, 'Seconds until summaries are on disk. Each progress line makes one.', 1,
          slim='kept'),
+    Flag('summaries', str, 'scalars', "What a run writes for TensorBoard. scalars: the numbers of metrics.jsonl. "
+         "pictures: at each validation also images of a batch as the network sees them, conv1's kernels, histograms of "
+         'the weights.', choices=('scalars', 'pictures'), works_with=(('validation_split_name', SET),),
+         resume=IGNORE),
     Flag('max_rollbacks', int, 1, 'How often a loss that is not finite sends the run back to its last checkpoint. Then '
          'it ends.', 0),
     Flag('allow_changes', list, [], 'Names of settings that may differ from those that the run in --train_dir was '
@@ -153,7 +157,13 @@ LENGTH = (
 )
 
 DEVICES = (
-    Flag('num_clones', int, 1, 'Local devices that share each batch.', 1, slim='kept'),
+    Flag('strategy', str, None, 'Where a run trains. one_device; mirrored: on --num_clones devices of this machine; '
+         'multi_worker: on all machines that TF_CONFIG or Slurm names, each started with this command '
+         '(docs/cluster.md). Default: one_device, or mirrored with --num_clones.',
+         choices=('one_device', 'mirrored', 'multi_worker')),
+    Flag('cluster_timeout_secs', float, 300, 'Seconds to wait for all workers at the start.', 1,
+         works_with=(('strategy', ('multi_worker',)),), resume=IGNORE),
+    Flag('num_clones', int, 1, "Local devices that share each batch, or a worker's part of it.", 1, slim='kept'),
     Flag('model_parallel', int, 1, "2: the paper's two towers, each on a device of its own.", 1, 2),
     Flag('clone_on_cpu', bool, False, 'Make the clones, or the two devices, on logical CPU devices.', slim='kept'),
     Flag('intra_op_threads', int, None, 'Threads that share one operation; the last bits of the weights depend on '
@@ -163,4 +173,5 @@ DEVICES = (
 
 ROWS = (*DATA, *NETWORK, *RATE, *LENGTH, *DEVICES, *refused.TRAIN)
 # The training set is compared as the flags are: it may be another one in the same folder.
-RESUME = {row.name: row.resume for row in ROWS if not row.refused} | {resuming.DATASET: REFUSE}
+RESUME = {row.name: row.resume for row in ROWS if not row.refused} | {
+    resuming.DATASET: REFUSE, resuming.WORKERS: NAME}

@@ -48,7 +48,7 @@ def agreed_spec(spec, train_dir, *, other_data=False):
     return spec
 
 
-def write(train_dir, spec, values, *, data_folder, resumed):
+def write(train_dir, spec, values, *, data_folder, resumed, is_chief=True):
     """Writes model.json, the mean image if there is one, and flags.json.
 
     A resumed run keeps the mean image of its own folder; a new one takes that of its data, not what an earlier try
@@ -56,12 +56,14 @@ def write(train_dir, spec, values, *, data_folder, resumed):
 
     Args:
       values: {name: value} of the settings. data_folder: where the mean image of the data stands.
+      is_chief: whether this process writes; else it reads the mean alone.
 
     Returns: the mean, float32 [3] or [side, side, 3].
     """
     kept = resumed and isinstance(spec.mean, str) and os.path.exists(os.path.join(train_dir, spec.mean))
     mean = building.load_mean(spec, train_dir if kept else data_folder)
-    for folder in (train_dir, os.path.join(train_dir, checkpoints.BEST_DIR)):
-        specs.write_spec(spec, folder, mean)
-    settings.write(train_dir, values)
+    if is_chief:
+        for folder in (train_dir, os.path.join(train_dir, checkpoints.BEST_DIR)):
+            specs.write_spec(spec, folder, mean)
+        settings.write(train_dir, values)
     return mean

@@ -6,23 +6,28 @@ import tensorflow as tf
 
 from alexnet_tf.console import signals
 from alexnet_tf.console.progress import duration
-from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.run_folder.metrics_log import MetricsLog
 from alexnet_tf.training import finite
 from alexnet_tf.training.clock import Clock
 from alexnet_tf.training.saver import Saver
+from alexnet_tf.training.start import newest
+from alexnet_tf.training.team import ALONE, Idle
 from alexnet_tf.training.validation import Validation
 from nets import slim_checkpoints
 
 
-def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, notice=None, log=print):
+def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, pictures=None, notice=None,
+          team=ALONE, log=print):
     """Trains from state.step to pace.max_steps.
 
     Args:
       batches_from: step -> iterable of (images, labels), beginning with the batch of that step.
       rates: a schedules.Decay or schedules.Steps.
       validate: (function to call before each batch) -> evaluation.Result; None: no validation.
+      pictures: (step, the last batch's images or None) -> arguments of MetricsLog.write_pictures, called after each
+        validation; None: no pictures.
       notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
+      team: a team.Team; its chief alone writes, and all its workers stop, save and go back at the same step.
 
     Returns: the last evaluation.Result, or None.
 
@@ -31,20 +36,20 @@ def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=N
     rollbacks = 0
     while True:
         run = _Run(state, train_step, train_dir=train_dir, rates=rates, pace=pace, validate=validate,
-                   notice=notice or signals.Notice(), log=log)
+                   pictures=pictures, notice=notice or signals.Notice(), team=team, log=log)
         try:
             return run.go(batches_from)
         except finite.NotFinite as error:
             run.saver.wait()
             rollbacks += 1
-            _go_back(state, train_dir, rollbacks, pace.max_rollbacks, error=error, log=log)
+            _go_back(state, train_dir, rollbacks, pace.max_rollbacks, error=error, team=team, log=log)
         finally:
             run.close()
 
 
-def _go_back(state, train_dir, rollbacks, allowed, *, error, log):
+def _go_back(state, train_dir, rollbacks, allowed, *, error, team, log):
     """Loads the last checkpoint, unless there is none or too many rollbacks came before."""
-    last = checkpoints.find_intact(train_dir, log)
+    last = newest(train_dir, team, log)
     if rollbacks > allowed or last is None:
         raise finite.NotFinite(
             f'{error} No checkpoint holds it; {"the last is " + last if last else "there is none yet"}. Lower '
@@ -57,15 +62,16 @@ def _go_back(state, train_dir, rollbacks, allowed, *, error, log):
 class _Run:
     """One pass of `train` from a state to the end, a signal, or a number that is not finite."""
 
-    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, notice, log):
+    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, pictures, notice, team, log):
         self.state, self.train_step, self.rates, self.pace = state, train_step, rates, pace
-        self.notice, self.log = notice, log
+        self.pictures, self.notice, self.team, self.log = pictures, notice, team, log
         self.step = int(state.step.numpy())
-        self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs, int(state.validated.numpy()))
+        self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs, int(state.validated.numpy())) if (
+            team.is_chief) else Idle()
         self.validation = Validation(validate, state, pace=pace, metrics=self.metrics, log=log)
-        self.saver = Saver(train_dir)
+        self.saver = Saver(train_dir) if team.is_chief else Idle()
         self.saved_step, self.saved = self.step, time.monotonic()
-        self.clock, self.loss = Clock(self.step), None
+        self.clock, self.loss, self.is_late, self.images = Clock(self.step), None, False, None
 
     def close(self):
         self.saver.close()
@@ -89,6 +95,7 @@ class _Run:
         if self.step < self.pace.max_steps:
             self._train(signals.interruptible(batches_from(self.step), self._stop_if_asked))
         self.saver.wait()
+        self.team.meet()
         return self.validation.result
 
     def _train(self, batches):
@@ -99,9 +106,12 @@ class _Run:
                 self.step / self.pace.steps_per_epoch, self.state.trainable_names, self.state.divisions)
             self.state.follow(settings)
             # NumPy's numbers: TensorFlow keeps a copy of every Python number that it is ever given, 0.7 KB each.
-            self.loss = self.train_step(images, labels, tf.constant(np.int64(self.step)))
+            loss = self.train_step(images, labels, tf.constant(np.int64(self.step)))
+            self.images = images
             self.step += 1
             self.state.step.assign(np.int64(self.step))
+            self.loss, self.is_late = self.team.vote(
+                loss, self.notice, time.monotonic() - self.saved > self.pace.save_secs)
             if self.step % self.pace.log_every == 0 or self.step == self.pace.max_steps:
                 self._log(settings.rate)
             self._save_if_due()
@@ -130,7 +140,7 @@ class _Run:
         if self.validation.is_due(self.step):
             with self.clock.paused():
                 self._validate_and_save()
-        elif self.step == self.pace.max_steps or time.monotonic() - self.saved > self.pace.save_secs:
+        elif self.step == self.pace.max_steps or self.is_late:
             self._save()
         self._stop_if_asked()
 
@@ -138,8 +148,11 @@ class _Run:
         self._check_loss()
         try:
             is_best = self.validation.make(self.step, self.notice.check)
-        except signals.Stopped:
+        except signals.Stopped as stopped:
+            self.notice.number = stopped.number  # that another worker may have got
             self._save_and_stop()
+        if self.pictures:
+            self.metrics.write_pictures(self.step, *self.pictures(self.step, self.images))
         self._save(is_best)
 
     def _save(self, best=False):
@@ -162,11 +175,12 @@ class _Run:
         self.saver.wait()
 
     def _stop_if_asked(self):
-        if self.notice.number:
+        if self.team.asked(self.notice):
             self._save_and_stop()
 
     def _save_and_stop(self):
         self._finish_saving()
+        self.team.meet()
         try:
             self.notice.check()
         except signals.Stopped as stopped:

@@ -7,6 +7,7 @@ from alexnet_tf.data import records
 from alexnet_tf.run_folder import settings
 
 DATASET = 'dataset'  # what the comparison calls the training set
+WORKERS = 'workers'  # what it calls their number
 MAX_THREADS = 1024  # of one pool; beyond it threads take memory and do nothing
 
 
@@ -60,7 +61,7 @@ def check(train_dir, now, rules, allowed=(), log=print):
     Raises: ValueError, with both values of each, when something that is refused differs.
     """
     def said(name):
-        return 'a training set of ' if name == DATASET else f'--{name}='
+        return {DATASET: 'a training set of ', WORKERS: 'workers: '}.get(name, f'--{name}=')
     before = settings.read(train_dir)
     if before is None:
         log(f'There is no {settings.path(train_dir)}: whether the run was started with the same flags cannot be known.')

@@ -5,6 +5,7 @@ import os
 from alexnet_tf.model import specs
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.training.state import check_scopes
+from alexnet_tf.training.team import ALONE
 from nets import slim_checkpoints
 
 
@@ -21,7 +22,7 @@ class WarmStart:
     spec: specs.Spec | None = None
 
 
-def restore(state, train_dir, *, warm_start=None, log=print):
+def restore(state, train_dir, *, warm_start=None, team=ALONE, log=print):
     """Decides what the run starts from, and loads it.
 
     Raises: ValueError when a checkpoint does not fit.
@@ -29,11 +30,12 @@ def restore(state, train_dir, *, warm_start=None, log=print):
     if warm_start:
         check_scopes('checkpoint_exclude_scopes', warm_start.exclude_scopes, state.weights)
     # 1. Resume: a checkpoint in train_dir takes precedence, and all of it is loaded.
-    latest = checkpoints.find_intact(train_dir, log)
+    latest = newest(train_dir, team, log)
     if latest:
         _check_names(state.tensors(), latest)
         slim_checkpoints.load(state.tensors(), latest)
-        checkpoints.keep_best(train_dir, int(state.best_step.numpy()))
+        if team.is_chief:
+            checkpoints.keep_best(train_dir, int(state.best_step.numpy()))
         unused = f'; --checkpoint_path={warm_start.checkpoint_path} is not used, since train_dir has a checkpoint' if (
             warm_start) else ''
         log(f'Resuming from {latest}{unused}.')
@@ -48,6 +50,19 @@ def restore(state, train_dir, *, warm_start=None, log=print):
         return
     # 3. Fresh start.
     log(f'Fresh start: no checkpoint in {train_dir}.')
+
+
+def newest(train_dir, team=ALONE, log=print):
+    """The last intact checkpoint of a run, as the chief sees it, or None.
+
+    Raises: ValueError when a worker does not see it.
+    """
+    name = team.decide(lambda: (path := checkpoints.find_intact(train_dir, log)) and os.path.basename(path))
+    path = name and os.path.join(train_dir, name)
+    if path and not team.is_chief and not checkpoints.find(path):
+        raise ValueError(f'{path} is not here, but the chief goes on from it; --train_dir must be a folder that all '
+                         'workers share.')
+    return path
 
 
 def _load_weights(state, warm_start, log):

@@ -11,7 +11,7 @@ def make_train_step(state, *, batch_size, mean, seed, noise=None, weight_decay=0
     """A function from (uint8 images, labels, step) of the whole batch to its mean loss (before the update).
 
     Each replica of the state's strategy works on its share of the rows; the sum of their gradients is that of the
-    mean loss over the whole batch.
+    mean loss over the whole batch. A worker of several gives its own rows, and gets its share of the loss.
 
     Args:
       batch_size: examples per step, all replicas together. mean: see preprocessing.subtract_mean. seed: a whole number.
@@ -59,14 +59,18 @@ def _decayed(state, gradients, decay):
 
 
 def _split_among(strategy, replica_step):
-    """A function of whole batches whose rows are shared out; the sum of what replica_step returns for the shares."""
+    """A function of this process's rows, which its devices share; the sum of what replica_step returns for them."""
+    local = len(strategy.extended.worker_devices)
+
     def split(tensor):
         return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.split(tensor, strategy.num_replicas_in_sync)[context.replica_id_in_sync_group])
+            lambda context: tf.split(tensor, local)[context.replica_id_in_sync_group % local])
 
     @tf.function(autograph=False)
     def distributed_step(images, labels, step):
         per_replica = strategy.run(replica_step, (images, labels, step))
+        if local < strategy.num_replicas_in_sync:
+            return tf.add_n(strategy.experimental_local_results(per_replica))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
 
     def split_step(images, labels, step):

@@ -122,7 +122,7 @@ def _allowed_attributes(row):
 def _check_flat(node, tensors, row):
     """fc6 must see [batch, 9216], in the order of channels, rows, columns."""
     shapes = [helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == 'shape']
-    shapes += [_array(tensors, name, TensorProto.INT64, f'{row.name} shape').tolist() for name in node.input[1:]]
+    shapes += [array(tensors, name, TensorProto.INT64, f'{row.name} shape').tolist() for name in node.input[1:]]
     # An attribute before opset 5, an input since; 9216 is 6 * 6 * 256.
     if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] not in (-1, 9216):
         raise ValueError(f'{row.name}: Reshape makes {shapes or "what is not in the file"}, not [batch, 9216]; it is '
@@ -133,12 +133,12 @@ def _parameters(node, names, tensors, row):
     if len(names) != 2:
         raise ValueError(f'{row.name}: {node.op_type} has {len(names)} parameters; expected are weights and biases.')
     parts = [f'{row.name}/weights', f'{row.name}/biases']
-    weights, biases = (_array(tensors, name, TensorProto.FLOAT, part) for name, part in zip(names, parts))
+    weights, biases = (array(tensors, name, TensorProto.FLOAT, part) for name, part in zip(names, parts))
     stored_out_first = node.op_type == 'Conv' or any(a.name == 'transB' and a.i for a in node.attribute)
     return dict(zip(parts, (weights if stored_out_first else weights.T, biases)))
 
 
-def _array(tensors, name, data_type, meaning):
+def array(tensors, name, data_type, meaning):
     """The array of a TensorProto in the file itself. What it claims to hold is checked before anything is made."""
     tensor = tensors.get(name)
     if tensor is None:

@@ -67,8 +67,10 @@ def _read_file(path):
         import onnx
     except ImportError as error:
         raise ValueError('it is ONNX and needs the package onnx; pip install onnx, and import again.') from error
-    from alexnet_tf.weights import onnx_graph
+    from alexnet_tf.weights import onnx_graph, own_onnx
     proto = onnx.load_model_from_string(data)
+    if own_onnx.is_own(proto):
+        return "this project's ONNX", own_onnx.parse(proto), None
     return 'ONNX', caffe.parse(onnx_graph.read(proto.graph), 'caffe'), proto
 
 

@@ -1,5 +1,6 @@
 """Small runs in processes of their own, forked from one that has imported TensorFlow, which takes three seconds."""
 import contextlib
+import ctypes
 import importlib
 import multiprocessing
 import os
@@ -17,11 +18,13 @@ class Started:
     """A small run that was started; used as a subprocess.Popen. stdout: what it prints, errors too.
 
     arguments: of the main() of a module of tests.helpers: small_run, or narrow for commands with narrow networks.
+    environment: variables to add; NETWORK: the network namespace to run in.
     """
 
-    def __init__(self, *arguments, module='small_run'):
+    def __init__(self, *arguments, module='small_run', environment=()):
         reading, writing = CONTEXT.Pipe(duplex=False)
-        self._process = CONTEXT.Process(target=_run, args=(writing, module, list(map(str, arguments))), daemon=True)
+        self._process = CONTEXT.Process(target=_run, daemon=True,
+                                        args=(writing, module, list(map(str, arguments)), dict(environment)))
         self._process.start()
         writing.close()
         self.stdout = os.fdopen(os.dup(reading.fileno()), encoding='utf-8')
@@ -74,7 +77,11 @@ def hash_in(printed):
     return re.search(r'^hash (\w{64})$', printed, re.M)[1]
 
 
-def _run(printed, module, arguments):
+def _run(printed, module, arguments, environment):
+    if 'NETWORK' in environment:  # a name that `ip netns` gave
+        with open(f'/run/netns/{environment["NETWORK"]}', 'rb') as network:
+            ctypes.CDLL(None, use_errno=True).setns(network.fileno(), 0)
+    os.environ |= environment
     module = importlib.import_module(f'tests.helpers.{module}')
     for name, number in (('stdout', 1), ('stderr', 2)):
         os.dup2(printed.fileno(), number)

@@ -9,16 +9,19 @@ from alexnet_tf.data import color_noise, datasets, preprocessing
 from alexnet_tf.files import writing
 from alexnet_tf.model import building, precision
 from alexnet_tf.run_folder import lock
-from alexnet_tf.training import description, devices, optimizers, pace, plateau, resuming, run
+from alexnet_tf.training import cluster, description, devices, joining, optimizers, pace, plateau, resuming, run, team
 
 MODEL = SimpleNamespace(layers=[SimpleNamespace(name=name, weights=[1]) for name in ('conv1', 'fc8')],
                         count_params=lambda: 7)
 STATE = SimpleNamespace(**dict.fromkeys(("step", "best_accuracy"), SimpleNamespace(numpy=lambda: 0)))
+TEAM = team.Alone()
+TEAM.strategy = tf.distribute.get_strategy()
 FUNCTIONS = {  # all that the script calls; None: the function itself is called too
     (writing, 'check_writable'): None, (resuming, 'check_allowed'): None,
     (resuming, 'choose_threads'): lambda _, given: (given or 2, 'why'),
     (tf.config.threading, 'set_intra_op_parallelism_threads'): lambda _: None,
     (devices, 'make_strategy'): lambda *_: (tf.distribute.get_strategy(), 'towers'),
+    (cluster, 'from_environment'): lambda: cluster.Cluster(('a:1', 'b:1'), 0), (joining, 'join'): lambda *_, **__: TEAM,
     (precision, 'choose'): None, (preprocessing, 'check_resize_side_max'): None, (datasets, 'open_splits'): None,
     (lock, 'hold'): None, (description, 'make_spec'): None, (description, 'agreed_spec'): None,
     (tf_keras.utils, 'set_random_seed'): lambda _: None, (building, 'build'): lambda *_, **__: MODEL,

@@ -16,7 +16,7 @@ from alexnet_tf.script_flags.train import OPTIMIZER, ROWS
 from alexnet_tf.training.schedules import Change
 from tests.helpers import calls
 from tests.helpers.commands import call_once, flags_of
-from tests.helpers.train_calls import FUNCTIONS
+from tests.helpers.train_calls import FUNCTIONS, TEAM
 
 # Parts of names that are not compared.
 AS_IT_IS = ('check_allowed.rules.', 'make_spec.log', 'begin.log', 'train.log', '.notice', 'begin.model', 'train.state',
@@ -112,8 +112,16 @@ ARRIVES = {
     'log_every_n_steps': (4, {'train.pace.log_every': 4}),
     'save_interval_secs': (60, {'train.pace.save_secs': 60}),
     'save_summaries_secs': (70, {'train.pace.summary_secs': 70}),
+    'summaries': ('pictures', {'train.pictures': True}),
     'max_rollbacks': (5, {'train.pace.max_rollbacks': 5}),
     'allow_changes': ('seed,dataset', {'check_allowed.allowed': ['seed', 'dataset'], 'agreed_spec.other_data': True}),
+    'strategy': ('multi_worker', dict.fromkeys(
+        ('make_strategy.num_clones', 'make_strategy.clone_on_cpu', 'make_strategy.model_parallel', 'build.devices')) | {
+            'join.cluster.addresses': ('a:1', 'b:1'), 'join.cluster.index': 0, 'join.num_clones': 1,
+            'join.timeout_secs': 300, 'join.on_cpu': False, 'join.name': 'train_image_classifier',
+            'join.log': lambda _, after: after is print,
+            'begin.team': TEAM, 'train.team': TEAM}),
+    'cluster_timeout_secs': (20, {'join.timeout_secs': 20}),
     'num_clones': (2, {'make_strategy.num_clones': 2}),
     'model_parallel': (2, {'make_strategy.model_parallel': 2}),
     'clone_on_cpu': ('true', {'make_strategy.clone_on_cpu': True}),
