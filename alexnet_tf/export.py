@@ -28,7 +28,7 @@ def write_saved_model(loaded, folder):
     signatures = saved_model.export(loaded, folder)
     if not warmup.write_requests(loaded, folder, signatures, served_name=served_name()):
         print('No warm-up requests for the server: tensorflow-serving-api is not installed; pip install '
-              'tensorflow-serving-api, and export again.')
+              'tensorflow-serving-api, and export to another folder. No other program needs them.')
     writing.write_text(os.path.join(folder, 'classes.txt'), card.class_names(loaded.spec))
     text = card.text(loaded, folder, recipe=training_command, weights_license=FLAGS.license)
     writing.write_text(os.path.join(folder, 'README.md'), text)

@@ -38,6 +38,8 @@ def parse(name, arguments, rows, positional=None):
         file = next((argument for argument in arguments if argument[:1] == '-' and os.path.lexists(argument)), None)
         hint = f' The file {file} is given as ./{file}.' if file and positional else ''
         sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows) + hint)}')
+    except SystemExit:  # after --help, which absl ends with 1
+        sys.exit(0)
     except BrokenPipeError:  # of --help | head
         os._exit(1)  # else Python would try to write the rest, and fail again
 

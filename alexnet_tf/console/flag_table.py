@@ -128,7 +128,7 @@ def check_effects(rows):
 def _check_value(row, flag):
     value = flag.value
     if row.required and value in (None, []):
-        raise ValueError(f'--{row.name} is missing: {row.help}')
+        raise ValueError(f'--{row.name} is missing: {row.help.removeprefix("Required: ")}')
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f'--{row.name}={value}; it must be a finite number.')
     if flag.present and value == '' and not row.may_be_empty:

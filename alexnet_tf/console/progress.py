@@ -21,7 +21,10 @@ class Progress:
             self._first = done, now  # what comes before, such as loading TensorFlow, comes once
         elif done and now - self._printed >= SECONDS:
             self._printed = now
-            rate = (done - self._first[0]) / max(now - self._first[1], 1e-9) or done / (now - self._start)
+            seconds = now - self._first[1]
+            # Units come in batches: too soon after the first the rate would be that of one batch's units.
+            rate = (done - self._first[0]) / seconds if seconds >= 1 else done / (now - self._start)
+            rate = rate or done / (now - self._start)
             self._log(f'{done}/{self._total} {self._unit}, {rate:.1f}/s, '
                       f'ETA {duration((self._total - done) / rate)}')
 

@@ -87,6 +87,8 @@ def reason(error):
     """The sentence in a tf.errors.OpError about an image, without names of TensorFlow's own."""
     text = error.message.split('\n\n')[-1].split('\n\t [[')[0]  # less where in the program the op was made
     text = re.sub(r'\{\{.*?\}\} *| *\[Op:.*', '', text, flags=re.S).strip()
+    if 'Invalid JPEG data' in text:
+        return 'the JPEG is damaged or cut off'
     asserted = re.fullmatch(r'assertion failed: \[(.*)\]', text)
     return asserted[1].replace('] [', ' ') if asserted else text
 

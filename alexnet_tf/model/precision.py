@@ -9,9 +9,9 @@ def choose(precision):
     above; CPUs with AVX512_BF16 or AMX): 1.7 times as fast as float32 there, and slower elsewhere.
     """
     if precision == 'float32':
-        return 'float32', 'float32, as asked'
+        return 'float32', 'float32 (--precision)'
     if precision == 'bfloat16':
-        return 'mixed_bfloat16', 'bfloat16 with float32 variables, as asked'
+        return 'mixed_bfloat16', 'bfloat16 with float32 variables (--precision)'
     gpus = tf.config.get_visible_devices('GPU')
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability', (0, 0))

@@ -59,7 +59,8 @@ def draw(runs):
     for number, run in enumerate(runs):
         look = {'color': figures.COLORS[number % len(figures.COLORS)]}
         marks = {'marker': MARKERS[number % len(MARKERS)], 'ms': 4}
-        above.plot(*_across(run.losses), lw=0.9, alpha=0.75, label=f'{run.name}: training', **look)
+        alone = marks if len(run.losses) == 1 else {}  # a line of one point cannot be seen
+        above.plot(*_across(run.losses), **alone, lw=0.9, alpha=0.75, label=f'{run.name}: training', **look)
         if run.accuracies:
             above.plot(*_across(run.validation_losses), lw=1.5, label=f'{run.name}: validation', **marks, **look)
             last, best = run.accuracies[-1][1], max(value for _, value in run.accuracies)

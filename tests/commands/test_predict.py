@@ -137,7 +137,7 @@ def test_for_people(run, photographs, capsys):
     shares = [float(line[:8]) for line in lines]
     assert shares == sorted(shares, reverse=True) and 20 < sum(shares) <= 100.02
     assert all(line[8:12] == ' %  ' and line[12:] in NAMES for line in lines)
-    assert capsys.readouterr().err == f'alexnet from {run}/model.ckpt-0; float32, as asked.\n'
+    assert capsys.readouterr().err == f'alexnet from {run}/model.ckpt-0; float32 (--precision).\n'
 
 
 def test_what_is_broken_is_named_and_the_rest_is_answered(run, photographs, tmp_path, capsys):
@@ -252,4 +252,4 @@ def test_ten_thousand_files_take_no_more_memory_than_a_thousand(run, photographs
 def test_standard_output_of_a_process_has_answers_alone(run, photographs):
     result = run_python(*NARROW, 'alexnet_tf.predict', photographs[1], f'--checkpoint_path={run}', '--json_lines')
     assert len([json.loads(line) for line in result.stdout.splitlines()]) == 200
-    assert 'float32, as asked.' in result.stderr and '200 images in' in result.stderr
+    assert 'float32 (--precision).' in result.stderr and '200 images in' in result.stderr

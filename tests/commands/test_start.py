@@ -43,7 +43,7 @@ def assert_light(result):
 
 @pytest.mark.parametrize('name', WRONG)
 def test_help_needs_no_tensorflow_and_has_every_flag(name):
-    result = run_python(*command_line(name), '--help', check=False)
+    result = run_python(*command_line(name), '--help')
     assert_light(result)
     for row in importlib.import_module(name if name in SCRIPTS else f'alexnet_tf.{name}').ROWS:
         assert re.search(rf'^ +--(\[no\])?{row.name}:', result.stdout, re.M), f'--help lacks {row.name}'

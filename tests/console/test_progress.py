@@ -16,3 +16,13 @@ def test_rate_and_time_left(monkeypatch):
     shown.update(1001)
     shown.finish()
     assert lines[-1] == '1001 images in 0:01:40 (10.0/s)'
+
+
+def test_units_that_come_in_batches(monkeypatch):
+    clock, lines = [0.0], []
+    monkeypatch.setattr(time, 'monotonic', lambda: clock[0])
+    shown = progress.Progress(100, 'images', lines.append)
+    for seconds, done in ((20, 1), (20.001, 2)):
+        clock[0] = seconds
+        shown.update(done)
+    assert lines == ['2/100 images, 0.1/s, ETA 0:16:20']

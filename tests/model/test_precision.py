@@ -8,8 +8,8 @@ from alexnet_tf.model import precision
 
 
 def test_precision_as_asked_is_the_same_everywhere():
-    assert precision.choose('float32') == ('float32', 'float32, as asked')
-    assert precision.choose('bfloat16') == ('mixed_bfloat16', 'bfloat16 with float32 variables, as asked')
+    assert precision.choose('float32') == ('float32', 'float32 (--precision)')
+    assert precision.choose('bfloat16') == ('mixed_bfloat16', 'bfloat16 with float32 variables (--precision)')
 
 
 def test_auto_goes_by_this_processor():

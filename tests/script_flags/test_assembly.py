@@ -53,7 +53,7 @@ def test_what_it_says(train, small_records, tmp_path):
     said, _ = train('--batch_size=8', result=evaluation.Result(20, 0.5, 0.75, 1.0))
     trained, folder = shlex.quote(str(tmp_path / 'a run')), shlex.quote(str(small_records))
     assert said == [
-        'Threads per operation: 2 (why).', 'Precision: float32, as asked.',
+        'Threads per operation: 2 (why).', 'Precision: float32 (--precision).',
         f"{small_records} has no statistics of build_tfrecords: ImageNet's mean RGB and color axes are used.",
         f'Training alexnet_v2 with 7 parameters on 48 images of 10 classes from {small_records}: steps 0 to 540, 6.0 '
         'steps per epoch.',
