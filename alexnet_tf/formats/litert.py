@@ -43,6 +43,7 @@ def _int8(loaded, calibration):
     """Leaves out what is in the scope EXACT, by its names in float32: 8 bits are too few for sums of squares."""
     floating = tf.lite.Interpreter(model_content=_float(loaded, 'float32'))
     names = [tensor['name'] for tensor in floating.get_tensor_details() if f'{EXACT}/' in tensor['name']]
+    names += [tensor['name'] for tensor in floating.get_output_details()]
     converter = _converter(loaded)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ({'images': image[np.newaxis].astype(np.float32)}
