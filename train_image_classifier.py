@@ -11,6 +11,7 @@ from absl import flags
 
 from alexnet_tf.console import command, flag_table, signals
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.data import service_address
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
@@ -51,6 +52,9 @@ def train(notice):
     strategy, towers = devices.make_strategy(FLAGS.num_clones, FLAGS.clone_on_cpu, FLAGS.model_parallel)
     policy, reason = precision.choose(FLAGS.precision)
     print(f'Precision: {reason}.')
+    service = FLAGS.data_service and service_address.Service(FLAGS.data_service, FLAGS.data_service_timeout_secs)
+    if service:
+        service_address.wait_for(service)
     preprocessing.check_resize_side_max(
         FLAGS.resize_side_max, FLAGS.train_image_size or alexnet.IMAGE_SIZES[FLAGS.variant])
     dataset, validation = datasets.open_splits(
@@ -87,7 +91,7 @@ def train(notice):
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
             resize_side_max=FLAGS.resize_side_max, resize_mode=spec.resize_mode,
-            num_threads=FLAGS.num_preprocessing_threads, notice=notice)
+            num_threads=FLAGS.num_preprocessing_threads, service=service, notice=notice)
         print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 
 

@@ -3,7 +3,10 @@
     state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
     run.train(state, dataset, validation, train_dir=folder, pace=Pace(…), rates=Decay(…), seed=0, mean=mean)
 """
+import functools
+
 from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
+from alexnet_tf.data.service_batches import ServiceBatches
 from alexnet_tf.model import evaluation
 from alexnet_tf.training import loop, start
 from alexnet_tf.training.state import State
@@ -56,7 +59,7 @@ def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=Non
 
 def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=None, weight_decay=0.0005,
            label_smoothing=0.0, resize_side_max=None, augment=True,
-           resize_mode='shorter_side', num_threads=None):
+           resize_mode='shorter_side', num_threads=None, service=None):
     """What the loop calls: (train step, step -> batches from there on, validation or None).
 
     Args:
@@ -64,13 +67,15 @@ def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=Non
       mean, noise, weight_decay, label_smoothing: see make_train_step.
       resize_side_max, augment, resize_mode: see preprocessing.training_image.
       num_threads: threads that decode; None: one per core.
+      service: the service_address.Service that decodes the training images; None: this process does.
     """
+    training_batches = functools.partial(ServiceBatches, service=service) if service else TrainingBatches
     size = state.model.input_shape[1]
     train_step = make_train_step(state, batch_size=batch_size, mean=mean, seed=seed, noise=noise,
                                  weight_decay=weight_decay, label_smoothing=label_smoothing)
 
     def batches_from(step):
-        return TrainingBatches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
+        return training_batches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
                                 resize_side_max=resize_side_max, augment=augment, resize_mode=resize_mode,
                                 num_threads=num_threads)
     if validation is None:
