@@ -1,7 +1,7 @@
 """Input on other machines: the dispatcher and the workers of a tf.data service, which decode images for a training.
 
-    python -m alexnet_tf.data_service --role=dispatcher --port=5050
-    python -m alexnet_tf.data_service --role=worker --dispatcher=grpc://10.0.0.5:5050
+    python -m alexnet_tf.data_service --port=5050                          # the dispatcher, on the machine 10.0.0.5
+    python -m alexnet_tf.data_service --dispatcher=grpc://10.0.0.5:5050    # a worker
     python train_image_classifier.py --dataset_dir=/shared/records --data_service=grpc://10.0.0.5:5050
 
 One dispatcher, and a worker on each machine that decodes. Workers read the records themselves: mount their folder
@@ -14,40 +14,37 @@ import time
 from absl import flags
 
 from alexnet_tf.console import command, flag_table, signals
-from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console.flag_table import SET, UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.data import service_address
 from alexnet_tf.files import writing
 
 FLAGS = flags.FLAGS
-WORKER, DISPATCHER = (('role', ('worker',)),), (('role', ('dispatcher',)),)
+OF_WORKER = (('dispatcher', SET),)
 
 ROWS = (
-    Flag('role', str, None, 'dispatcher: the one that training and workers know, and that gives out the steps. worker: '
-         'one that reads and decodes.', choices=('dispatcher', 'worker'), required=True),
     Flag('port', int, None, 'Port to listen on. Default: 5050 for a dispatcher, any free one for a worker.', 1, 65535),
-    Flag('dispatcher', str, None, "The dispatcher's address, as grpc://10.0.0.5:5050.",
-         valid=(service_address.is_address, service_address.RULE), works_with=WORKER, needed_with=('role', 'worker')),
+    Flag('dispatcher', str, None, 'Be a worker of the dispatcher at this address, as grpc://10.0.0.5:5050. Default: be '
+         'a dispatcher, which gives the workers their steps.',
+         valid=(service_address.is_address, service_address.RULE)),
     Flag('host', str, None, 'Name or address under which the training reaches this worker. Default: the one from which '
-         'this machine reaches the dispatcher.', works_with=WORKER),
-    Flag('timeout_secs', float, 60, 'Seconds to wait for the dispatcher at the start.', 1, works_with=WORKER),
+         'this machine reaches the dispatcher.', valid=(service_address.is_host, service_address.HOST_RULE),
+         works_with=OF_WORKER),
+    Flag('timeout_secs', float, 60, 'Seconds to wait for the dispatcher at the start.', 1, works_with=OF_WORKER),
     Flag('work_dir', str, None, "Folder for the dispatcher's journal. With it a dispatcher that is started again goes "
-         'on where it ended. Default: none.', works_with=DISPATCHER),
+         'on where it ended. Default: none.', works_with=(('dispatcher', UNSET),)),
 )
 
 
 def main():
     flag_table.check_effects(ROWS)
-    if FLAGS.port:
-        service_address.check_free(FLAGS.port)
-    server, sentence = dispatcher() if FLAGS.role == 'dispatcher' else worker()
+    _kept, sentence = worker() if FLAGS.dispatcher else dispatcher()
     with signals.noted('data_service') as notice:
         notice.is_watched = True
         print(sentence)
         while not notice.number:
             time.sleep(0.1)
-        del server
-        notice.check()
+        notice.check()  # ends the process without stopping the server, which would wait for the other roles
 
 
 def dispatcher():
@@ -65,6 +62,8 @@ def dispatcher():
 
 def worker():
     """The same of a worker."""
+    if FLAGS.port:
+        service_address.check_free(FLAGS.port)
     host = service_address.wait_for(service_address.Service(FLAGS.dispatcher, FLAGS.timeout_secs))
     host = FLAGS.host or (f'[{host}]' if ':' in host else host)
     service = _loaded()

@@ -7,7 +7,7 @@ from tests.helpers.processes import ROOT
 def test_every_command_guards_the_terminal():
     commands = [path for path in (*ROOT.glob('*.py'), *ROOT.glob('alexnet_tf/*.py'))
                 if path.name != '__init__.py']
-    assert len(commands) == 8
+    assert len(commands) == 9
     for path in commands:
         assert "__name__ == '__main__'" in path.read_text() and 'command.run(' in path.read_text(), path
 

@@ -4,7 +4,9 @@ import re
 import socket
 import time
 
-_ADDRESS = re.compile(r'grpc://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):([1-9][0-9]{0,4})')
+_HOST = r'\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+'
+_ADDRESS = re.compile(rf'grpc://({_HOST}):([1-9][0-9]{{0,4}})')
+HOST_RULE = 'must be a name or an address, without a port; an IPv6 address stands in brackets'
 RULE = 'must be grpc://host:port, as grpc://10.0.0.5:5050; an IPv6 address stands in brackets'
 
 
@@ -19,6 +21,11 @@ def is_address(text):
     """Whether a text is None or 'grpc://host:port'."""
     found = text is None or _ADDRESS.fullmatch(text)
     return bool(found) and (text is None or int(found[2]) < 65536)
+
+
+def is_host(text):
+    """Whether a text is None, or such a host as addresses have."""
+    return text is None or bool(re.fullmatch(_HOST, text))
 
 
 def host_and_port(address):
@@ -40,7 +47,7 @@ def wait_for(service):
         if left <= 0:
             raise ValueError(f'no dispatcher of a data service answered at {service.address} within '
                              f'{service.timeout_secs:g} s{reason}. Start one there, or correct the address: python -m '
-                             'alexnet_tf.data_service --role=dispatcher')
+                             'alexnet_tf.data_service')
         try:
             with socket.create_connection(host_and_port(service.address), timeout=left) as connection:
                 return connection.getsockname()[0]

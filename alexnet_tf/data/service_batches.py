@@ -15,7 +15,6 @@ from alexnet_tf.data import service_reader
 from alexnet_tf.data.batches import TrainingBatches
 
 WINDOW = 24  # batches that wait for an earlier one; when there are so many, it is lost or late
-_CALLS = 256  # images decoded at once at most, on however many cores a worker has
 
 
 class ServiceBatches(TrainingBatches):
@@ -28,7 +27,7 @@ class ServiceBatches(TrainingBatches):
 
     def __init__(self, dataset, *, service, log=print, **options):
         super().__init__(dataset, **options)
-        self._service, self._log, self._made = service, log, 0
+        self._service, self._log, self._made, self._make_at = service, log, 0, None
         self._request = service_reader.request_for(dataset, self._seed)
 
     def __iter__(self):
@@ -77,7 +76,8 @@ class ServiceBatches(TrainingBatches):
         """Batches of (image, label, number of the example)."""
         examples = ranges.map(read, num_parallel_calls=2).unbatch()
         images = examples.map(
-            lambda encoded, label, number: (self._decode(encoded, number), label, number), _CALLS, deterministic=True)
+            lambda encoded, label, number: (self._decode(encoded, number), label, number),
+            2 * self._batch_size, deterministic=True)  # on however many cores a worker has
         return images.batch(self._batch_size)
 
     def _ask(self, first, count):
@@ -89,12 +89,18 @@ class ServiceBatches(TrainingBatches):
 
     def _make(self, step):
         """(images, labels) of a step, decoded here. Raises: ValueError naming file and record of a bad one."""
-        done = (step - self._start_step) * self._batch_size
+        if self._make_at is None:
+            self._make_at = tf.function(self._single, input_signature=[tf.TensorSpec([], tf.int64)])
         try:
-            return next(iter(self._numbered(self._ranges(done).take(1), self._read)))[:2]
+            return self._make_at(step * self._batch_size)
         except tf.errors.OpError as error:
             message = error.message
-        self._find_bad(done, message)  # raises, since no bad record is allowed
+        self._find_bad((step - self._start_step) * self._batch_size, message)  # raises: no bad record is allowed
+
+    def _single(self, first):
+        """The batch from example number `first` on, as a graph: making a pipeline anew takes longer than decoding."""
+        ranges = tf.data.Dataset.from_tensors((first, tf.constant(self._batch_size, tf.int64)))
+        return self._numbered(ranges, self._read).get_single_element()[:2]
 
     def _say_made(self, step):
         self._made += 1

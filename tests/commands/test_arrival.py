@@ -1,5 +1,6 @@
 """Every flag of the evaluation script and of the commands arrives, as tests/script_flags/test_arrival.py has it for
 training."""
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -8,10 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from alexnet_tf import compare_curve
 from alexnet_tf.ablation import report, trial, variants
-from alexnet_tf.data import batches, datasets, folder_builder
+from alexnet_tf.console import signals
+from alexnet_tf.data import batches, datasets, folder_builder, service_address, service_reader
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
@@ -60,6 +63,15 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
         ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
          '--precision=float32']),
+    'alexnet_tf.data_service': (
+        {(service_address, 'check_free'): lambda _: None, (service_address, 'wait_for'): lambda _: '10.0.0.1',
+         (writing, 'check_writable'): None, (service_reader, 'register'): lambda: None,
+         (tf.config, 'set_visible_devices'): lambda *_: None,
+         (signals, 'noted'): lambda _: contextlib.nullcontext(SimpleNamespace(number=1, check=lambda: None)),
+         (tf.data.experimental.service, 'DispatcherConfig'): None,
+         (tf.data.experimental.service, 'DispatchServer'): lambda _: None,
+         (tf.data.experimental.service, 'WorkerConfig'): None,
+         (tf.data.experimental.service, 'WorkerServer'): lambda _: None}, []),
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
@@ -73,6 +85,8 @@ OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded'
                    'text.recipe', 'text.weights_license')
 NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
     f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
+NO_DISPATCHER = {'check_free.port': None} | {f'DispatcherConfig.{name}': None for name in (
+    'port', 'protocol', 'fault_tolerant_mode', 'worker_max_concurrent_snapshots')}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -164,6 +178,20 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
             'train_variant.folder': '{tmp}/ablations/no_dropout-0',
             'table.results': [{'variant': 'no dropout', 'seed': 0}],
             'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
+    },
+    'alexnet_tf.data_service': {
+        'port': (7070, {'check_free.port': 7070, 'DispatcherConfig.port': 7070}),
+        'dispatcher': ('grpc://a:7', NO_DISPATCHER | {
+            'wait_for.service.address': 'grpc://a:7', 'wait_for.service.timeout_secs': 60.0,
+            'WorkerConfig.dispatcher_address': 'a:7', 'WorkerConfig.worker_address': '10.0.0.1:%port%',
+            'WorkerConfig.data_transfer_address': '10.0.0.1:%dts_port%', 'WorkerConfig.port': 0,
+            'WorkerConfig.protocol': 'grpc'}),
+        'host': ('b', {'WorkerConfig.worker_address': 'b:%port%',
+                       'WorkerConfig.data_transfer_address': 'b:%dts_port%'}),
+        'timeout_secs': (2.5, {'wait_for.service.timeout_secs': 2.5}),
+        'work_dir': ('{tmp}/journal', {
+            'check_writable.folder': '{tmp}/journal', 'check_writable.flag': 'work_dir',
+            'DispatcherConfig.work_dir': '{tmp}/journal', 'DispatcherConfig.fault_tolerant_mode': True}),
     },
     'alexnet_tf.compare_curve': {
         'train_dir': ('/a', {'read_run.train_dir': '/a', 'draw.path': '/a/curve.png'}),

@@ -19,6 +19,7 @@ WRONG = {
     'build_tfrecords': ['--input_dir=/no', '--output_dir=/no', '--seed=\x1b[31m'],
     'export': ['\x9b31mx', '--output_dir=x'],
     'import_weights': ['--variant=\x07', '--source=/no', '--output_dir=/no'], 'ablate': ['--seeds=0,\x07'],
+    'data_service': ['--dispatcher=grpc://\x1b[31m:1'],
     'compare_curve': ['one', 'two\x1b[2J'], 'predict': ['--views=\x1b[31m', 'x.jpg']}
 HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx')
 
