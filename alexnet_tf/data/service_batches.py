@@ -53,16 +53,18 @@ class ServiceBatches(TrainingBatches):
                              'are its dispatcher and workers running? Start them, and the same command goes on from '
                              'what is saved.') from None
         except tf.errors.OpError as error:
-            message = error.message
+            failed = error
         else:
             return images, labels, int(numbers[0]) // self._batch_size
-        said = re.search(r'ValueError: (.*?)\s*\nTraceback', message, re.S)
+        said = re.search(r'ValueError: (.*?)\s*\nTraceback', failed.message, re.S)
         if said:
             raise ValueError(f'the data service at {service.address}: {said[1]}')
-        # An image that cannot be decoded has no name there. It is in one of the batches that workers had in hand.
-        for later in range(step, step + WINDOW):
-            yield self._make(later)
-        raise ValueError(f'the data service at {service.address} failed: {message}')
+        if isinstance(failed, tf.errors.InvalidArgumentError):
+            # An image that cannot be decoded has no name there. It is in one of the batches that workers had in hand.
+            for later in range(step, step + WINDOW):
+                yield self._make(later)
+        raise ValueError(f'the data service at {service.address} failed; when it runs again, the same command goes on '
+                         f'from what is saved. It said: {" ".join(failed.message.split())}')
 
     def _distributed(self):
         options = tf.data.Options()

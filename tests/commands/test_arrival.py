@@ -28,6 +28,7 @@ NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.spli
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
                          step=3, knows_background=False)
 SOURCE = print  # of predictions
+SERVICE = tf.data.experimental.service
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
@@ -68,15 +69,16 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (writing, 'check_writable'): None, (service_reader, 'register'): lambda: None,
          (tf.config, 'set_visible_devices'): lambda *_: None,
          (signals, 'noted'): lambda _: contextlib.nullcontext(SimpleNamespace(number=1, check=lambda: None)),
-         (tf.data.experimental.service, 'DispatcherConfig'): None,
-         (tf.data.experimental.service, 'DispatchServer'): lambda _: None,
-         (tf.data.experimental.service, 'WorkerConfig'): None,
-         (tf.data.experimental.service, 'WorkerServer'): lambda _: None}, []),
+         (SERVICE, 'DispatcherConfig'): None,
+         (SERVICE, 'DispatchServer'): lambda _: None,
+         (SERVICE, 'WorkerConfig'): None,
+         (SERVICE, 'WorkerServer'): lambda _: None}, []),
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
 }
-NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
+NOT_COMPARED = ('.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset',
+                'Server.config')
 
 
 NEW = '--output_dir={tmp}/new'
@@ -85,8 +87,9 @@ OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded'
                    'text.recipe', 'text.weights_license')
 NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
     f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
-NO_DISPATCHER = {'check_free.port': None} | {f'DispatcherConfig.{name}': None for name in (
-    'port', 'protocol', 'fault_tolerant_mode', 'worker_max_concurrent_snapshots')}
+WORKER_IN_PLACE_OF_DISPATCHER = {'check_free.port': None} | {
+    f'{kind.__name__}.{name}': None for kind in (SERVICE.DispatcherConfig, SERVICE.WorkerConfig)
+    for name in kind._fields}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -181,7 +184,7 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     },
     'alexnet_tf.data_service': {
         'port': (7070, {'check_free.port': 7070, 'DispatcherConfig.port': 7070}),
-        'dispatcher': ('grpc://a:7', NO_DISPATCHER | {
+        'dispatcher': ('grpc://a:7', WORKER_IN_PLACE_OF_DISPATCHER | {
             'wait_for.service.address': 'grpc://a:7', 'wait_for.service.timeout_secs': 60.0,
             'WorkerConfig.dispatcher_address': 'a:7', 'WorkerConfig.worker_address': '10.0.0.1:%port%',
             'WorkerConfig.data_transfer_address': '10.0.0.1:%dts_port%', 'WorkerConfig.port': 0,

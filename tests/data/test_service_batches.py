@@ -125,7 +125,7 @@ def test_a_worker_with_other_records_or_other_software_refuses(folder, address, 
 # Whole trainings, in processes of their own ----------------------------------------------------------------
 
 
-STEPS = 60
+STEPS = 200
 
 
 def training(folder, *more):
@@ -147,7 +147,9 @@ def result(folder):
     """({variable: value}, losses) of a training that ended."""
     path = checkpoints.find(str(folder))
     assert path.endswith(f'-{STEPS}')
-    return slim_checkpoints.read(path), [row['loss'] for row in metrics.read(str(folder))]
+    reader = slim_checkpoints.read(path)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return values, [row['loss'] for row in metrics.read(str(folder))]
 
 
 def check_same(folder, undisturbed):
@@ -175,7 +177,7 @@ def test_a_worker_is_killed_and_another_comes(tmp_path, undisturbed):
         process = started(tmp_path, service)
         process.wait_for('step 10/')
         service.workers[0].kill()
-        process.wait_for('step 40/')
+        process.wait_for('step 100/')
         service.start_worker()
         finish(process)
         assert process.returncode == 0
