@@ -11,7 +11,7 @@ import threading
 
 import tensorflow as tf
 
-from alexnet_tf.data import service_reader
+from alexnet_tf.data import preprocessing, service_reader
 from alexnet_tf.data.batches import TrainingBatches
 
 WINDOW = 24  # batches that wait for an earlier one; when there are so many, it is lost or late
@@ -64,7 +64,7 @@ class ServiceBatches(TrainingBatches):
             for later in range(step, step + WINDOW):
                 yield self._make(later)
         raise ValueError(f'the data service at {service.address} failed; when it runs again, the same command goes on '
-                         f'from what is saved. It said: {" ".join(failed.message.split())}')
+                         f'from what is saved. It said: {" ".join(preprocessing.reason(failed).split())}')
 
     def _distributed(self):
         options = tf.data.Options()

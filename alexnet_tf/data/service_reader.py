@@ -20,8 +20,9 @@ TOKEN = b'pyfunc_0'  # TensorFlow's name for the first Python function of a proc
 _RECORDS, _SOFTWARE = 'records', 'software'
 
 
+@functools.cache
 def software():
-    """{what: version} of all that decides what a batch holds."""
+    """{what: version} of all that decides what a batch holds, as it was when this process asked first."""
     code, folder = hashlib.sha256(), os.path.dirname(__file__)
     for name in sorted(name for name in os.listdir(folder) if name.endswith('.py')):
         with open(os.path.join(folder, name), 'rb') as file:
@@ -80,4 +81,5 @@ def register():
     if tokens != [TOKEN]:
         raise ValueError(f'TensorFlow {tf.__version__} calls the first Python function of a process {tokens}, not '
                          f'{TOKEN}; the data service needs the version in pyproject.toml.')
+    software()  # later the files may be of another version than this process
     return read
