@@ -2,9 +2,12 @@
 
     python -m benchmarks.data_service --dataset_dir=records --output_json=data_service.json
 
-All workers share this machine's cores, so more of them give no more images: the ratio to local decoding says what the
-service itself costs. With --kill the last of the workers is killed on the way, and the longest wait for a batch shown.
+All workers share this machine's cores, so more of them give no more images where it is idle: the processor time of an
+image, of all processes together, says what the service itself costs. With --kill the last of the workers is killed on
+the way, and the longest wait for a batch shown.
 """
+import contextlib
+import os
 import statistics
 import time
 
@@ -32,30 +35,42 @@ ROWS = (
 
 def measure(dataset):
     """Rows; local decoding and the services take turns."""
-    found = {'local': [], **{int(number): [] for number in FLAGS.workers}}
+    names = ['local', *map(int, FLAGS.workers)]
+    speeds, costs = {name: [] for name in names}, {name: [] for name in names}
     for _ in range(FLAGS.repetitions):
-        for name, values in found.items():
-            if name == 'local':
-                values.append(rate(iter(TrainingBatches(dataset, seed=0, batch_size=BATCH)), FLAGS.images))
-                continue
-            with data_service.running(name) as running:
-                values.append(rate(iter(through(dataset, running, name)), FLAGS.images))
-    local = statistics.median(found['local'])
-    return [timing.row('input', 'local' if name == 'local' else f'{name} workers', 'uint8', BATCH, 'images/s', values,
-                       statistics.median(values) / local) for name, values in found.items()]
+        for name in names:
+            with contextlib.nullcontext() if name == 'local' else data_service.running(name) as running:
+                batches = iter(through(dataset, running) if running else
+                               TrainingBatches(dataset, seed=0, batch_size=BATCH))
+                next(batches)
+                before = processor_seconds(running)
+                speeds[name].append(rate(batches, FLAGS.images))
+                costs[name].append(1000 * (processor_seconds(running) - before) / (FLAGS.images + 2 * BATCH))
+    return [timing.row('input', 'local' if name == 'local' else f'{name} workers', 'uint8', BATCH, unit, found[name],
+                       statistics.median(found[name]) / statistics.median(found['local']))
+            for unit, found in (('images/s', speeds), ('CPU ms/image', costs)) for name in names]
 
 
-def through(dataset, running, num_workers):
+def processor_seconds(running):
+    """Seconds that this process and all of a service have computed."""
+    seconds = sum(os.times()[:2])
+    for role in (*running.workers, running.dispatcher) if running else ():
+        with open(f'/proc/{role.process.pid}/stat', encoding='ascii') as file:
+            user, system = file.read().rpartition(')')[2].split()[11:13]
+        seconds += (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
+    return seconds
+
+
+def through(dataset, running):
     """The batches of a service whose workers have all started."""
-    while sum('decodes for' in worker.said for worker in running.workers) < num_workers:
-        time.sleep(0.1)
+    running.wait()
     return ServiceBatches(dataset, service=service_address.Service(running.address, 300), seed=0, batch_size=BATCH)
 
 
 def kill_one(dataset, num_workers):
     """Prints how long batches were waited for before and after a worker was killed."""
     with data_service.running(num_workers) as running:
-        batches = iter(through(dataset, running, num_workers))
+        batches = iter(through(dataset, running))
         seconds = []
         for number in range(2 * FLAGS.images // BATCH):
             if number == FLAGS.images // BATCH:
@@ -75,7 +90,7 @@ def main():
         for number in FLAGS.workers:
             kill_one(dataset, int(number))
         return
-    timing.report(measure(dataset), FLAGS.output_json)
+    timing.report(measure(dataset), FLAGS.output_json, {'ratio': 'by local'})
 
 
 if __name__ == '__main__':

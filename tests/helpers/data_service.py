@@ -1,10 +1,12 @@
 """A data service on this machine: its command in processes of its own."""
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from tests.helpers.processes import ROOT
 
@@ -57,6 +59,13 @@ class DataService:
     def start_worker(self):
         self.workers.append(Role(f'--dispatcher={self.address}'))
 
+    def wait(self):
+        """Waits until all have started: a training asks only twice a minute for workers that come later."""
+        for role in (self.dispatcher, *self.workers):
+            while not re.search('listens on|decodes for', role.said):
+                assert role.process.poll() is None, role.said
+                time.sleep(0.1)
+
     def kill(self):
         for role in (*self.workers, self.dispatcher):
             role.kill()
@@ -64,7 +73,7 @@ class DataService:
 
 @contextlib.contextmanager
 def running(num_workers, work_dir=None):
-    """Inside a `with`, a DataService; it may still be starting, which trainings wait for."""
+    """Inside a `with`, a DataService; it may still be starting (DataService.wait)."""
     service = DataService(num_workers, work_dir)
     try:
         yield service
