@@ -12,6 +12,7 @@ import shlex
 from absl import flags
 
 from alexnet_tf.console import command, flag_table, loading, signals
+from alexnet_tf.data import service_address
 from alexnet_tf.files import writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
@@ -77,6 +78,9 @@ def train_on(strategy, towers, team, *, policy, notice):
     from nets import alexnet
 
     log = print if team.is_chief else lambda _: None
+    service = FLAGS.data_service and service_address.Service(FLAGS.data_service, FLAGS.data_service_timeout_secs)
+    if service:
+        service_address.wait_for(service)
     preprocessing.check_resize_side_max(
         FLAGS.resize_side_max, FLAGS.train_image_size or alexnet.IMAGE_SIZES[FLAGS.variant])
     dataset, validation = datasets.open_splits(
@@ -119,7 +123,7 @@ def train_on(strategy, towers, team, *, policy, notice):
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
             resize_side_max=FLAGS.resize_side_max, resize_mode=spec.resize_mode,
             num_threads=FLAGS.num_preprocessing_threads, pictures=FLAGS.summaries == 'pictures', notice=notice,
-            team=team, log=log)
+            team=team, service=service, log=log)
         if team.is_chief:
             print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 
@@ -145,6 +149,9 @@ def check_flags():
 def check_devices():
     """Refuses a strategy that contradicts the other flags, or a cluster that no strategy is given for."""
     cluster.check_not_ignored(FLAGS.strategy)
+    if FLAGS.strategy == 'multi_worker' and FLAGS.data_service:
+        raise ValueError('--data_service and --strategy=multi_worker do not go together: each worker reads its part '
+                         'of the batch. Leave one out.')
     for strategy, others, remedy in (
             ('one_device', FLAGS.num_clones > 1, '--num_clones is for mirrored and multi_worker'),
             ('mirrored', FLAGS.num_clones == 1, 'it needs --num_clones'),

@@ -2,7 +2,7 @@
 import math
 
 from alexnet_tf.console.flag_table import IGNORE, KEEP, NAME, REFUSE, SET, UNSET, Flag
-from alexnet_tf.data import color_noise
+from alexnet_tf.data import color_noise, service_address
 from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
 from alexnet_tf.script_flags.recipes import NAMES as RECIPES
@@ -43,7 +43,12 @@ DATA = (
     Flag('num_preprocessing_threads', int, None, 'Threads that decode images. Default: one per core.', 1,
          resuming.MAX_THREADS, resume=IGNORE, slim='kept'),
     Flag('max_bad_records', int, 0, 'Leave out up to this many records of each split that are damaged or are no '
-         'images; each is named. One more ends the run.', 0),
+         'images; each is named. One more ends the run.', 0, works_with=(('data_service', UNSET),)),
+    Flag('data_service', str, None, 'The dispatcher of a data service whose machines decode the training images, as '
+         'grpc://10.0.0.5:5050 (docs/cluster.md). Default: this machine decodes.',
+         valid=(service_address.is_address, service_address.RULE), resume=IGNORE),
+    Flag('data_service_timeout_secs', float, 120, 'Seconds to wait for the data service: for its dispatcher at the '
+         'start, then for each batch. Then the run ends.', 1, works_with=(('data_service', SET),), resume=IGNORE),
     Flag('mean', str, 'rgb', "Subtract the training set's mean RGB or its mean image.", choices=('rgb', 'image')),
     Flag('resize_mode', str, 'shorter_side', 'How an image becomes a square, in evaluation and export too. '
          'shorter_side: the shorter side is resized, and the center taken. warp: both sides are resized, as for the '

@@ -3,9 +3,12 @@
     state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
     run.train(state, dataset, validation, train_dir=folder, pace=Pace(…), rates=Decay(…), seed=0, mean=mean)
 """
+import functools
+
 import numpy as np
 
 from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
+from alexnet_tf.data.service_batches import ServiceBatches
 from alexnet_tf.model import evaluation
 from alexnet_tf.training import loop, start, summaries
 from alexnet_tf.training.state import State
@@ -75,7 +78,7 @@ def _pictures(state, options):
 
 def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=None, weight_decay=0.0005,
            label_smoothing=0.0, resize_side_max=None, augment=True,
-           resize_mode='shorter_side', num_threads=None, team=ALONE):
+           resize_mode='shorter_side', num_threads=None, team=ALONE, service=None):
     """What the loop calls: (train step, step -> batches from there on, validation or None).
 
     Args:
@@ -84,13 +87,15 @@ def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=Non
       resize_side_max, augment, resize_mode: see preprocessing.training_image.
       num_threads: threads that decode; None: one per core.
       team: whose worker reads its part of each batch and of the validation.
+      service: the service_address.Service that decodes the training images; None: this process does.
     """
+    training_batches = functools.partial(ServiceBatches, service=service) if service else TrainingBatches
     size = state.model.input_shape[1]
     train_step = make_train_step(state, batch_size=batch_size, mean=mean, seed=seed, noise=noise,
                                  weight_decay=weight_decay, label_smoothing=label_smoothing)
 
     def batches_from(step):
-        return TrainingBatches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
+        return training_batches(dataset, seed=seed, batch_size=batch_size, start_step=step, image_size=size,
                                 resize_side_max=resize_side_max, augment=augment, resize_mode=resize_mode,
                                 num_threads=num_threads, rows=team.share(batch_size))
     if validation is None:

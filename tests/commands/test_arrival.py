@@ -9,11 +9,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from alexnet_tf import compare_curve
 from alexnet_tf.ablation import report, trial, variants
+from alexnet_tf.console import signals
 from alexnet_tf.console.flag_table import UNSET
-from alexnet_tf.data import batches, contact_sheet, datasets, folder_builder, inspection
+from alexnet_tf.data import (
+    batches,
+    contact_sheet,
+    datasets,
+    folder_builder,
+    inspection,
+    service_address,
+    service_reader,
+)
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
@@ -30,6 +40,7 @@ NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.spli
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
                          step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
 SOURCE = print  # of predictions
+SERVICE = tf.data.experimental.service
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
@@ -78,6 +89,15 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (evaluation, 'evaluate'): lambda *_, **__: (None, SCORES, LABELS),
          (whole_split, 'draw_mistakes'): lambda *_: None, (whole_split, 'draw_confusion'): lambda *_: None,
          (whole_split, 'draw_classes'): lambda *_: None, (writing, 'write_text'): lambda *_: None}, []),
+    'alexnet_tf.data_service': (
+        {(service_address, 'check_free'): lambda _: None, (service_address, 'wait_for'): lambda _: '10.0.0.1',
+         (writing, 'check_writable'): None, (service_reader, 'register'): lambda: None,
+         (tf.config, 'set_visible_devices'): lambda *_: None,
+         (signals, 'noted'): lambda _: contextlib.nullcontext(SimpleNamespace(number=1, check=lambda: None)),
+         (SERVICE, 'DispatcherConfig'): None,
+         (SERVICE, 'DispatchServer'): lambda _: None,
+         (SERVICE, 'WorkerConfig'): None,
+         (SERVICE, 'WorkerServer'): lambda _: None}, []),
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
@@ -88,7 +108,8 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (contact_sheet, 'draw'): lambda *_, **__: None}, ['--dataset_dir={records}', '--splits=train']),
 }
 AUGMENTED = ['--picture=augmentations,train:3']
-NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
+NOT_COMPARED = ('.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset',
+                'Server.config', 'Server.start')
 
 
 NEW = '--output_dir={tmp}/new'
@@ -97,6 +118,9 @@ OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded'
                    'text.recipe', 'text.weights_license')
 NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
     f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
+WORKER_IN_PLACE_OF_DISPATCHER = {'check_free.port': None} | {
+    f'{kind.__name__}.{name}': None for kind in (SERVICE.DispatcherConfig, SERVICE.WorkerConfig)
+    for name in kind._fields}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -222,6 +246,20 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'color_noise': (0.2, {'augment.noise.axes': lambda before, after: np.allclose(2 * np.array(before), after),
                               'draw.title': lambda _, after: 'noise 0.2' in after}, *AUGMENTED),
         'resize_side_max': (300, {'augment.resize_side_max': 300}, *AUGMENTED),
+    },
+    'alexnet_tf.data_service': {
+        'port': (7070, {'check_free.port': 7070, 'DispatcherConfig.port': 7070}),
+        'dispatcher': ('grpc://a:7', WORKER_IN_PLACE_OF_DISPATCHER | {
+            'wait_for.service.address': 'grpc://a:7', 'wait_for.service.timeout_secs': 60.0,
+            'WorkerConfig.dispatcher_address': 'a:7', 'WorkerConfig.worker_address': '10.0.0.1:%port%',
+            'WorkerConfig.data_transfer_address': '10.0.0.1:%dts_port%', 'WorkerConfig.port': 0,
+            'WorkerConfig.protocol': 'grpc'}),
+        'host': ('b', {'WorkerConfig.worker_address': 'b:%port%',
+                       'WorkerConfig.data_transfer_address': 'b:%dts_port%'}),
+        'timeout_secs': (2.5, {'wait_for.service.timeout_secs': 2.5}),
+        'work_dir': ('{tmp}/journal', {
+            'check_writable.folder': '{tmp}/journal', 'check_writable.flag': 'work_dir',
+            'DispatcherConfig.work_dir': '{tmp}/journal', 'DispatcherConfig.fault_tolerant_mode': True}),
     },
     'alexnet_tf.compare_curve': {
         'train_dir': ('/a', {'read_run.train_dir': '/a', 'draw.path': '/a/curve.png'}),

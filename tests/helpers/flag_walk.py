@@ -69,7 +69,8 @@ def good_value(row):
         return row.choices[-1]
     if row.kind is bool:
         return 'true'
-    return row.default or {int: 3, float: 0.5}.get(row.kind, '4')
+    texts = (text for text in ('4', 'grpc://localhost:4') if row.kind is str and (not row.valid or row.valid[0](text)))
+    return row.default or {int: 3, float: 0.5}.get(row.kind) or next(texts, '4')
 
 
 def outcomes(module, base, listed):

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from alexnet_tf.data import color_noise, datasets, preprocessing
+from alexnet_tf.data import color_noise, datasets, preprocessing, service_address
 from alexnet_tf.files import writing
 from alexnet_tf.model import building, precision
 from alexnet_tf.run_folder import lock
@@ -22,6 +22,7 @@ FUNCTIONS = {  # all that the script calls; None: the function itself is called 
     (tf.config.threading, 'set_intra_op_parallelism_threads'): lambda _: None,
     (devices, 'make_strategy'): lambda *_: (tf.distribute.get_strategy(), 'towers'),
     (cluster, 'from_environment'): lambda: cluster.Cluster(('a:1', 'b:1'), 0), (joining, 'join'): lambda *_, **__: TEAM,
+    (service_address, 'wait_for'): lambda _: '10.0.0.1',
     (precision, 'choose'): None, (preprocessing, 'check_resize_side_max'): None, (datasets, 'open_splits'): None,
     (lock, 'hold'): None, (description, 'make_spec'): None, (description, 'agreed_spec'): None,
     (tf_keras.utils, 'set_random_seed'): lambda _: None, (building, 'build'): lambda *_, **__: MODEL,

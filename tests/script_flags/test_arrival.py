@@ -55,6 +55,11 @@ ARRIVES = {
                        'train.pace.validate_every': 6}),
     'num_preprocessing_threads': (3, {'train.num_threads': 3}),
     'max_bad_records': (2, {'open_splits.max_bad_records': 2}),
+    'data_service': ('grpc://a:1', {
+        'train.service': None, 'wait_for.service.address': 'grpc://a:1', 'wait_for.service.timeout_secs': 120.0,
+        'train.service.address': 'grpc://a:1', 'train.service.timeout_secs': 120.0}),
+    'data_service_timeout_secs': (2.5, {
+        'wait_for.service.timeout_secs': 2.5, 'train.service.timeout_secs': 2.5}),
     'mean': ('image', {'make_spec.mean': 'image'} | spec(mean='mean_image.npy'),
              f'--dataset_dir={datasets.SAMPLE_DIR}'),
     'resize_mode': ('warp', {'make_spec.resize_mode': 'warp', 'train.resize_mode': 'warp'} | spec(resize_mode='warp')),

@@ -24,6 +24,9 @@ WRONG = {
         'dataset_name': NAME_ONLY,
         'dataset_split_name': [['--dataset_split_name=none'], ['--dataset_split_name=../x']],
         'validation_split_name': [['--validation_split_name=none']],
+        'data_service': [[f'--data_service={value}', '--data_service_timeout_secs=1'] for value in (
+            'localhost:5050', 'http://a:1', 'grpc://a', 'grpc://a:0', 'grpc://a:65536', 'grpc://a b:1', 'grpc://a:1/',
+            'grpc://::1:1', 'grpc://localhost:1')],
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={file}'],
                             ['--checkpoint_path={empty}'], ['--checkpoint_path={tmp}/*']],
         'hidden_bias': 'every finite number can be a bias; texts, nan and infinity are tried',
@@ -115,6 +118,13 @@ WRONG = {
         'only': [['--only=none'], ['--only=alexnet,'], ['--only=alexnet,none']],
         '': [['positional']],
     },
+    'alexnet_tf.data_service': {
+        'dispatcher': [[f'--dispatcher={value}', '--timeout_secs=1'] for value in (
+            'localhost:5050', 'grpc://a', 'grpc://localhost:1')],
+        'host': [['--host=a/b'], ['--host=a:1'], ['--host=a b']],
+        'work_dir': [['--work_dir={file}'], ['--work_dir={file}/x']],
+        '': [['positional']],
+    },
     'alexnet_tf.compare_curve': {
         'train_dir': [['--train_dir={tmp}/none'], ['--train_dir={file}'], ['--train_dir={empty}']],
         'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
@@ -139,6 +149,7 @@ BASE = {
     'alexnet_tf.visualize': ['--picture=kernels', '--output={tmp}/k.png'],
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
+    'alexnet_tf.data_service': [],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
     'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
 }
