@@ -26,7 +26,7 @@ WRONG = {
         'validation_split_name': [['--validation_split_name=none']],
         'data_service': [[f'--data_service={value}', '--data_service_timeout_secs=1'] for value in (
             'localhost:5050', 'http://a:1', 'grpc://a', 'grpc://a:0', 'grpc://a:65536', 'grpc://a b:1', 'grpc://a:1/',
-            'grpc://::1:1', 'grpc://localhost:1')],
+            'grpc://::1:1', 'grpc://localhost:1')] + [['--data_service=grpc://a:1', '--strategy=multi_worker']],
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={file}'],
                             ['--checkpoint_path={empty}'], ['--checkpoint_path={tmp}/*']],
         'hidden_bias': 'every finite number can be a bias; texts, nan and infinity are tried',
