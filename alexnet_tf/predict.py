@@ -45,8 +45,10 @@ def main():
     flag_table.check_effects(ROWS)
     from alexnet_tf.prediction import image_files
     found = image_files.find(FLAGS.images, log)
-    with contextlib.redirect_stdout(sys.stderr):
-        source = choose_source()
+    source = None  # there is nothing to ask it
+    if any(why is None for _, why in found):
+        with contextlib.redirect_stdout(sys.stderr):
+            source = choose_source()
     unreadable = print_answers(found, source)
     if unreadable:
         log(f'{unreadable} of {len(found)} could not be read; they are named above.')
@@ -92,6 +94,7 @@ def print_answers(found, source):
                 print(printing.json_line(path, answer))
             elif not isinstance(answer, str):
                 print(printing.block(path, answer))
+        sys.stdout.flush()  # a program that reads them need not wait for the end
         done += len(batch)
         if len(found) > 1:
             progress.update(done)
