@@ -103,13 +103,13 @@ def evaluate_once(scorer, paths, folder, reason):
     result, scores, labels = scorer.score(
         batches, expected, max_num_batches=limit, log=print, keep_scores=bool(FLAGS.scores_file))
     dataset.report_bad()
-    write_results(networks, result, len(dataset.bad), eval_dir)
+    write_results(networks, result, dataset, eval_dir)
     if FLAGS.scores_file:
         os.makedirs(os.path.dirname(FLAGS.scores_file) or '.', exist_ok=True)
         np.savez(FLAGS.scores_file, scores=scores, labels=labels)
 
 
-def write_results(networks, result, bad_records, eval_dir):
+def write_results(networks, result, dataset, eval_dir):
     """Prints accuracies as slim does, and writes eval_results.json and TensorBoard's events."""
     import tensorflow as tf
 
@@ -119,8 +119,9 @@ def write_results(networks, result, bad_records, eval_dir):
     step, path = networks[0].step, os.path.join(eval_dir, 'eval_results.json')
     writing.write_json(path, {
         'checkpoint': ','.join(loaded.checkpoint for loaded in networks), 'global_step': step,
-        'views': int(FLAGS.views), 'num_examples': result.num_examples, 'accuracy': result.accuracy,
-        'recall_5': result.recall_5, 'loss': result.loss, 'bad_records': bad_records})
+        'dataset_dir': dataset.folder, 'views': int(FLAGS.views), 'num_examples': result.num_examples,
+        'accuracy': result.accuracy, 'recall_5': result.recall_5, 'loss': result.loss,
+        'bad_records': len(dataset.bad)})
     writer = tf.summary.create_file_writer(eval_dir)
     write_scalars(writer, step, {'eval/Accuracy': result.accuracy, 'eval/Recall_5': result.recall_5,
                                  'eval/Loss': result.loss})

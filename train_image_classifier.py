@@ -118,7 +118,8 @@ def train_on(strategy, towers, team, *, policy, notice):
             noise=color_noise(dataset.info, scale=FLAGS.color_noise, kind=FLAGS.color_noise_kind),
             weight_decay=FLAGS.weight_decay, label_smoothing=FLAGS.label_smoothing,
             resize_side_max=FLAGS.resize_side_max, resize_mode=spec.resize_mode,
-            num_threads=FLAGS.num_preprocessing_threads, notice=notice, team=team, log=log)
+            num_threads=FLAGS.num_preprocessing_threads, pictures=FLAGS.summaries == 'pictures', notice=notice,
+            team=team, log=log)
         if team.is_chief:
             print_summary(first_step, length.max_steps, result, float(state.best_accuracy.numpy()))
 

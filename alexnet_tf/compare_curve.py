@@ -116,9 +116,7 @@ def read_run(train_dir, *, num_examples=IMAGENET_IMAGES, batch_size=None):
     if not points:
         raise ValueError(f'{train_dir!r} has no validation yet; the first comes after an epoch, or after '
                          '--validate_every_n_steps, and none with --validation_split_name= (empty).')
-    rates = [(row['step'] * epochs_per_step, row['learning_rate']) for row in rows if row['kind'] == 'train']
-    cuts = [epoch for (_, before), (epoch, rate) in zip(rates, rates[1:]) if rate <= before / 2]
-    return points, cuts
+    return points, [step * epochs_per_step for step, _, _ in metrics.rate_drops(rows)]
 
 
 def table(points):

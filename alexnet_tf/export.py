@@ -1,48 +1,117 @@
-"""A SavedModel for serving: images or encoded images in, classes out; preprocessing inside. Or the weights alone.
+"""A SavedModel for serving: images or encoded images in, classes out; preprocessing inside. Or other formats.
 
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=exported
+    python -m alexnet_tf.export --checkpoint_path=runs/one --publish_dir=models/alexnet
     python -m alexnet_tf.export --checkpoint_path=runs/one --output_dir=weights --to=npz
+
+--publish_dir is for a folder that TensorFlow Serving watches: the model appears in it as a whole, under the next
+number.
 """
 import os
+import shlex
 
 from absl import flags, logging
 
-from alexnet_tf.console import command
-from alexnet_tf.console.flag_table import Flag
+from alexnet_tf.console import command, flag_table
+from alexnet_tf.console.flag_table import UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.script_flags import train
 
 FLAGS = flags.FLAGS
+
+
+def write_saved_model(loaded, folder):
+    from alexnet_tf.files import writing
+    from alexnet_tf.serving import card, saved_model, warmup
+    signatures = saved_model.export(loaded, folder)
+    if not warmup.write_requests(loaded, folder, signatures, served_name=served_name()):
+        print('No warm-up requests for the server: tensorflow-serving-api is not installed; pip install '
+              'tensorflow-serving-api, and export again.')
+    writing.write_text(os.path.join(folder, 'classes.txt'), card.class_names(loaded.spec))
+    text = card.text(loaded, folder, recipe=training_command, weights_license=FLAGS.license)
+    writing.write_text(os.path.join(folder, 'README.md'), text)
+    return f'signatures {", ".join(signatures)}'
+
+
+def served_name():
+    """Under which name a server has the model: --served_name, else that of the folder of its versions."""
+    path = os.path.abspath(FLAGS.publish_dir or FLAGS.output_dir)
+    if FLAGS.output_dir and os.path.basename(path).isdecimal():  # a version
+        path = os.path.dirname(path)
+    return FLAGS.served_name or os.path.basename(path)
+
+
+def training_command(settings):
+    """The command of a training run by its settings, {flag: value}; folders by their last part."""
+    parts = []
+    for row in train.ROWS:
+        value = settings.get(row.name, row.default)
+        if value == row.default or row.refused:
+            continue
+        if row.name in ('train_dir', 'dataset_dir', 'checkpoint_path'):
+            value = os.path.basename(os.path.normpath(value))
+        text = ','.join(value) if isinstance(value, list) else value
+        parts.append(f'--{"" if value else "no"}{row.name}' if row.kind is bool else f'--{row.name}={text}')
+    return shlex.join(['python', 'train_image_classifier.py', *parts])
+
+
+def write_npz(loaded, folder):
+    from alexnet_tf.weights import own_npz
+    own_npz.write(loaded, os.path.join(folder, 'weights.npz'))
+    return 'weights.npz'
+
+
+# {--to: function of (loading.Loaded, folder) that writes into the folder and returns in words what it wrote}.
+FORMATS = {'saved_model': write_saved_model, 'npz': write_npz}
+SAVED_MODEL = (('to', ('saved_model',)),)
 ROWS = (
     Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
-    Flag('output_dir', str, None, 'Required: folder for the SavedModel, or for weights.npz.', required=True),
+    Flag('output_dir', str, None, 'Folder for what is exported; it must be empty or not be there. This or '
+         '--publish_dir is required.', works_with=(('publish_dir', UNSET),)),
+    Flag('publish_dir', str, None, 'Folder of versions that a server watches, such as models/alexnet: the SavedModel '
+         'becomes its next version, models/alexnet/1, 2, …', works_with=SAVED_MODEL),
     Flag('to', str, 'saved_model', "npz: the weights as NumPy arrays under slim's names, such as alexnet/conv1/weights "
          '(float32 [height, width, in, out]; conv1 sees R, G, B), and model.json as the text model_json.',
-         choices=('saved_model', 'npz')),
+         choices=tuple(FORMATS)),
+    Flag('precision', str, 'float32', 'Of the weights and the arithmetic of a SavedModel. bfloat16: half the size; '
+         'what goes in and comes out stays float32.', choices=('float32', 'bfloat16'), works_with=SAVED_MODEL),
+    Flag('served_name', str, None, 'Name under which a server has the model, for the warm-up requests. Default: the '
+         'name of the folder of versions.', works_with=SAVED_MODEL),
+    Flag('license', str, None, 'Of the weights, for the model card; you know it, the checkpoint does not. Default: not '
+         'stated.', works_with=SAVED_MODEL),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json.',
          choices=('alexnet_v2', 'alexnet')),
 )
 
 
 def main():
+    flag_table.check_effects(ROWS)
+    if not (FLAGS.output_dir or FLAGS.publish_dir):
+        raise ValueError('--output_dir=FOLDER or --publish_dir=FOLDER is missing: say where the export goes.')
     load_tensorflow()
     from alexnet_tf.files import writing
     from alexnet_tf.model import loading
-    from alexnet_tf.serving import saved_model
-    from alexnet_tf.weights import own_npz
+    from alexnet_tf.serving import publishing
     logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
-    folder = FLAGS.output_dir
+    if FLAGS.publish_dir:
+        writing.check_writable(FLAGS.publish_dir, 'publish_dir')
+    else:
+        check_new(FLAGS.output_dir)
+    loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name, dtype=FLAGS.precision)
+    exported = f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to'
+    if FLAGS.publish_dir:
+        path, what = publishing.publish(FLAGS.publish_dir, lambda place: write_saved_model(loaded, place))
+        print(f'{exported} {path}: {what}.')
+    else:
+        print(f'{exported} {FLAGS.output_dir}: {FORMATS[FLAGS.to](loaded, FLAGS.output_dir)}.')
+
+
+def check_new(folder):
+    """Refuses, before anything is loaded, a folder that cannot be written to or holds something."""
+    from alexnet_tf.files import writing
     writing.check_writable(folder, 'output_dir')
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
         raise ValueError(f'--output_dir={folder} exists and is not empty; choose another or delete it.')
-    loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
-    exported = f'{loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to'
-    if FLAGS.to == 'npz':
-        path = os.path.join(folder, 'weights.npz')
-        own_npz.write(loaded, path)
-        print(f'Exported the weights of {exported} {path}.')
-        return
-    saved_model.export(loaded, folder)
-    print(f'Exported {exported} {folder}: signatures serving_default (images) and serve_bytes (image_bytes).')
 
 
 def cli():

@@ -1,4 +1,5 @@
 """This project's own training step and inference, as functions to time."""
+import os
 import tempfile
 
 import tensorflow as tf
@@ -40,13 +41,24 @@ def keras_model(network, dtype, batch):
     return lambda: logits(images).numpy()
 
 
-def exported(network, dtype, batch):
-    """A function of the logits: the exported SavedModel's signature serving_default."""
+def exported(network, dtype, batch, signature='serving_default'):
+    """A function of the logits: a signature of the exported SavedModel. Encoded images are JPEGs of 224 x 224."""
     with tempfile.TemporaryDirectory() as folder:
         saved_model.export(_loaded(network, dtype), folder)
         served = tf.saved_model.load(folder)
-    images = tf.constant(inputs.random_batch(batch)[0], tf.float32)
-    return lambda: served.signatures['serving_default'](images=images)['logits'].numpy()
+    images = inputs.random_batch(batch)[0]
+    if signature == 'serving_default':
+        takes = {'images': tf.constant(images, tf.float32)}
+    else:
+        takes = {'image_bytes': tf.stack([tf.io.encode_jpeg(image) for image in images])}
+    return lambda: served.signatures[signature](**takes)['logits'].numpy()
+
+
+def exported_bytes(network, dtype):
+    """Bytes of the exported SavedModel."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved_model.export(_loaded(network, dtype), folder)
+        return sum(os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
 def _loaded(network, dtype):

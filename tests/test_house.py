@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ('alexnet_tf', 'nets')
 FILES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
          for package in PACKAGES for path in sorted((ROOT / package).rglob('*.py'))}
-OTHERS = ('utils.py', 'sort_validation.py')  # one that there is not, one that a reader writes
+OTHERS = ('utils.py',)  # one that there is not
 FOLDERS = ('', 'alexnet_tf', 'tests', 'tests/faults')  # from which pages name files
 SCRIPTS = ('train_image_classifier', 'eval_image_classifier')
 COMMANDS = [name for name in FILES if name.count('.') == 1 and name.startswith('alexnet_tf.')

@@ -18,33 +18,41 @@ def run(name, main, rows, positional=None):
 
     Args:
       rows: the command's flag_table.Flags.
-      positional: the flag that may also be given as a lone argument, without its name; None: there is none.
+      positional: the flag that may also be given without its name, as a lone argument; if it is a list, as several.
+        None: there is none.
     """
     flag_table.define(rows)
     sys.modules['__main__'].__doc__ = sys.modules[main.__module__].__doc__  # of --help; pip's stub has none
     terminal.guard_terminal()
     logging.getLogger('tensorflow').setLevel(logging.WARNING)  # else a line for every variable that clones reduce
     app.run(lambda arguments: guarded(name, main, arguments, rows, positional),
-            flags_parser=lambda arguments: parse(name, arguments, rows))
+            flags_parser=lambda arguments: parse(name, arguments, rows, positional))
 
 
-def parse(name, arguments, rows):
+def parse(name, arguments, rows, positional=None):
     """Parses the flags of a table; a wrong one ends the process with a sentence. Returns: what is no flag."""
+    flags.FLAGS.set_gnu_getopt(True)  # flags may stand behind other arguments
     try:
         return flags.FLAGS(arguments)
     except flags.Error as error:
-        sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows))}')
+        file = next((argument for argument in arguments if argument[:1] == '-' and os.path.lexists(argument)), None)
+        hint = f' The file {file} is given as ./{file}.' if file and positional else ''
+        sys.exit(f'{name}: {terminal.printable(flag_table.sentence_of(error, rows) + hint)}')
     except BrokenPipeError:  # of --help | head
         os._exit(1)  # else Python would try to write the rest, and fail again
 
 
 def guarded(name, main, arguments, rows=(), positional=None):
     """What `run` does once flags are parsed. arguments: the program's name and what is no flag."""
-    if positional and len(arguments) == 2 and not flags.FLAGS[positional].present:
-        flags.FLAGS[positional].value = arguments.pop()
+    several = any(row.name == positional and row.kind is list for row in rows)
+    if positional and not flags.FLAGS[positional].present:
+        if several and len(arguments) > 1:
+            arguments, flags.FLAGS[positional].value = arguments[:1], arguments[1:]
+        elif len(arguments) == 2:
+            flags.FLAGS[positional].value = arguments.pop()
     try:
         if len(arguments) > 1:
-            takes = f'one {positional} and flags' if positional else 'flags alone'
+            takes = f'{"" if several else "one "}{positional} and flags' if positional else 'flags alone'
             raise ValueError(f'not understood: {" ".join(arguments[1:])}; it takes {takes}, as --flag=value (--noflag '
                              'for a false one).')
         flag_table.check_values(rows)
@@ -58,7 +66,7 @@ def guarded(name, main, arguments, rows=(), positional=None):
     except signals.Stopped as stopped:
         signals.end(128 + stopped.number, terminal.printable(f'{name}: {stopped}'))
     except KeyboardInterrupt:
-        signals.end(130, f'{name}: interrupted; the same command continues from the last checkpoint.')
+        signals.end(130, f'{name}: interrupted; the same command can be given again.')
     except Exception as error:
         sys.exit(f'{name}: {_of_tensorflow(error)}')
 

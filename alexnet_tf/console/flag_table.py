@@ -127,14 +127,14 @@ def check_effects(rows):
 
 def _check_value(row, flag):
     value = flag.value
-    if row.required and value is None:
+    if row.required and value in (None, []):
         raise ValueError(f'--{row.name} is missing: {row.help}')
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f'--{row.name}={value}; it must be a finite number.')
     if flag.present and value == '' and not row.may_be_empty:
         raise ValueError(f'--{row.name}= is empty; give a value, or leave the flag out.')
     if isinstance(value, list) and '' in value:
-        raise ValueError(f'--{row.name} has an empty entry; remove the comma.')
+        raise ValueError(f'--{row.name} has an empty entry; take it out.')
 
 
 def _is_one_of(value, values):

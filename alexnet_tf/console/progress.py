@@ -11,15 +11,17 @@ class Progress:
     def __init__(self, total, unit, log=print):
         self._total, self._unit, self._log = total, unit, log
         self._start = self._printed = time.monotonic()
-        self._done = 0
+        self._done, self._first = 0, None
 
     def update(self, done):
         """done: units finished so far."""
         self._done = done
         now = time.monotonic()
-        if done and now - self._printed >= SECONDS:
+        if done and not self._first:
+            self._first = done, now  # what comes before, such as loading TensorFlow, comes once
+        elif done and now - self._printed >= SECONDS:
             self._printed = now
-            rate = done / (now - self._start)
+            rate = (done - self._first[0]) / max(now - self._first[1], 1e-9) or done / (now - self._start)
             self._log(f'{done}/{self._total} {self._unit}, {rate:.1f}/s, '
                       f'ETA {duration((self._total - done) / rate)}')
 

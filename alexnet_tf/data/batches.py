@@ -29,7 +29,7 @@ class Batches:
 
     Records that cannot be read, or not be decoded, are counted in dataset.bad. Which batches come is a function of the
     files, not of what was known before. Where bad records are not allowed, or are more than allowed, iterating raises
-    ValueErrors that name file and record, where tf.data would bury them.
+    ValueErrors that name file and record, where tf.data would bury them. MemoryError: there is not enough of it.
 
     A subclass says which examples come after `done`, as a tf.data.Dataset of (first number, count) (_ranges), which
     _positions they have (not their numbers), how to _decode one, what comes for a bad one (_candidates, _without).
@@ -63,8 +63,11 @@ class Batches:
                     yield batch
                 break
             except tf.errors.OpError as error:
-                message = error.message  # not the error: with this frame it would make a cycle that keeps the iterator
-            iterator = None  # ends its threads now, whoever keeps the error that _find_bad may raise
+                # not the error: with this frame it would make a cycle that keeps the iterator
+                message, of_memory = error.message, isinstance(error, tf.errors.ResourceExhaustedError)
+            iterator = None  # ends its threads now, whoever keeps the error that comes
+            if of_memory:  # of Python in _read_examples, or of TensorFlow itself
+                raise MemoryError(f'It ran out while records of {self._dataset.folder} were read.')
             self._find_bad(done, message)
             iterator = iter(self._pipeline(done))
         if not done:
@@ -79,7 +82,7 @@ class Batches:
     def _read_examples(self, first, count):
         try:
             examples = self._examples(first, count)
-        except (ValueError, MemoryError) as error:
+        except ValueError as error:
             self._error = error
             raise
         return np.array([image for image, _ in examples], object), np.array([label for _, label in examples], np.int64)

@@ -157,6 +157,16 @@ def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None,
     return dataset
 
 
+def splits(folder):
+    """The names of the splits of a folder; ['train'] where there are none, which open_dataset then explains.
+
+    Raises: ValueError when there is no such folder, and for a damaged description.
+    """
+    check_folder(folder)
+    tfds_folder = tfds_folders.find(folder)
+    return tfds_folders.splits(tfds_folder) if tfds_folder else slim_folders.splits(folder) or ['train']
+
+
 def open_splits(folder, split, validation_split, *, labels_offset=None, **options):
     """(training Dataset, validation Dataset or None where validation_split is ''); arguments as of open_dataset.
 

@@ -1,7 +1,9 @@
-"""A folder of slim's records from a folder of images, with the statistics that preprocessing wants."""
+"""A folder of slim's records from images, with the statistics that preprocessing wants."""
 import collections
 import concurrent.futures
 import concurrent.futures.process
+import functools
+import glob
 import itertools
 import multiprocessing
 import os
@@ -11,18 +13,18 @@ import shutil
 import numpy as np
 
 from alexnet_tf.console.progress import Progress
-from alexnet_tf.data import image_folders, records, shard_writer
+from alexnet_tf.data import image_folders, imagenet_archives, records, shard_writer
 from alexnet_tf.data.slim_folders import INFO_FILE, PARTS_DIR, read_info
 from alexnet_tf.files import reading, writing
 
 IMAGES_A_SHARD = 1252  # 1,281,167 images make slim's 1024 shards
 
 
-def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=None, quality=95,
-          skip_unreadable=False, synset_names=None, num_processes=None, log=print):
+def build(input_dir, output_dir, *, skip_unreadable=False, num_processes=None, beam_runner=None, beam_options=(),
+          log=print, **how):
     """Writes the records of input_dir's splits to output_dir. A finished folder is left alone, an unfinished completed.
 
-    Arguments are the flags of build_tfrecords; shards: {'train': n, 'validation': n}, as far as given.
+    Arguments are the flags of build_tfrecords; how: those of `planned`.
 
     Returns: the contents of dataset_info.json.
 
@@ -30,28 +32,52 @@ def build(input_dir, output_dir, *, seed=0, shards=None, resize_shorter_side=Non
       images (all are listed first).
     """
     writing.check_writable(output_dir, 'output_dir')
-    classes, images = image_folders.list_images(input_dir, log)
-    texts = image_folders.read_names(synset_names, classes)
-    plan = {'images': image_folders.fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
-            'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
-    jobs = [job for split in sorted(images) for job in _shards(images[split], split, output_dir, plan)]
+    workers = num_processes or os.cpu_count() or 1
+    write = functools.partial(_write, num_processes=workers)
+    if beam_runner:
+        write = functools.partial(_write_by_beam, _beam().write, runner=beam_runner, options=beam_options,
+                                  num_processes=workers, planned=functools.partial(
+                                      planned, os.path.abspath(input_dir), os.path.abspath(output_dir), log=_silent,
+                                      **how))
+    jobs = planned(input_dir, output_dir, log=log, **how)
+    plan = jobs[0].plan
     known = _finished(output_dir, plan)
     if known:
         log(f'{output_dir} is finished already: nothing to do. (Images are known by their names; if some '
             'were replaced, delete the folder and build it again.)')
         return known
-    totals = _run(jobs, num_processes or os.cpu_count() or 1, log)
+    totals = _run(jobs, write, log)
     _check_unreadable(totals, skip_unreadable, log)
     info = _describe(output_dir, totals, plan)
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
-        + f' of {len(classes)} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
+        + f' of {info["num_classes"]} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
         f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)}'
         + ('' if 'validation' in info['counts'] else ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
 
 
+def planned(input_dir, output_dir, *, archives=False, allow_partial=False, synset_names=None, seed=0, shards=None,
+            resize_shorter_side=None, quality=95, log=print):
+    """The shard_writer.Shards that make the folder output_dir, always the same for the same images.
+
+    Args:
+      input_dir: an image folder; with archives: the folder of ImageNet's archives. shards: {'train': n, 'validation':
+        n}, as far as given. The others are flags of build_tfrecords.
+
+    Raises: ValueError for wrong arguments and an unusable input_dir.
+    """
+    if archives:
+        texts, images = imagenet_archives.list_images(input_dir, allow_partial, log)
+    else:
+        classes, images = image_folders.list_images(input_dir, log)
+        texts = image_folders.read_names(synset_names, classes)
+    plan = {'images': image_folders.fingerprint(input_dir, images), 'seed': seed, 'shards': shards or {},
+            'resize_shorter_side': resize_shorter_side, 'quality': quality, 'texts': texts}
+    return [job for split in sorted(images) for job in _shards(images[split], split, output_dir, plan)]
+
+
 def _shards(images, split, output_dir, plan):
-    """The shard_writer.Shards of one split; images: [(path, label)]."""
+    """The shard_writer.Shards of one split; images: of a shard_writer.Shard."""
     count = plan['shards'].get(split) or -(-len(images) // IMAGES_A_SHARD)
     if not 1 <= count <= len(images):
         raise ValueError(f'{count} shards for the {len(images)} images of {split}; it must be 1 to that many.')
@@ -87,8 +113,8 @@ def _finished(output_dir, plan):
     return info
 
 
-def _run(jobs, num_processes, log):
-    """The Totals over all shards; writes those that no earlier run finished."""
+def _run(jobs, write, log):
+    """The Totals over all shards; write (see `_write`) is called with those that no earlier run finished."""
     todo, totals = [], Totals()
     for job in jobs:
         part = shard_writer.read_part(job)
@@ -99,17 +125,49 @@ def _run(jobs, num_processes, log):
     if len(todo) < len(jobs):
         log(f'{len(jobs) - len(todo)} of {len(jobs)} shards are there already.')
     progress = Progress(sum(len(job.images) for job in todo), 'images', log)
+    for job, part in write(todo, progress) if todo else ():
+        totals.add(job, part)
+    progress.finish()
+    return totals
+
+
+def _write(todo, progress, *, num_processes):
+    """Yields (Shard, its part) of each shard when it is written."""
     counter, workers = itertools.count(1), min(num_processes, len(todo))
-    written = _written_by(workers, todo, progress) if workers > 1 else (
-        (job, shard_writer.write_shard(job, lambda: progress.update(next(counter)))) for job in todo)
+    if workers == 1:
+        for job in todo:
+            yield job, shard_writer.write_shard(job, lambda: progress.update(next(counter)))
+        return
     try:
-        for job, part in written:
-            totals.add(job, part)
+        yield from _written_by(workers, todo, progress)
     except concurrent.futures.process.BrokenProcessPool as error:
         raise ValueError('a process that writes records was ended from outside, for example for lack of memory; start '
                          'again with the same flags, and a smaller --num_processes: what is done is kept.') from error
-    progress.finish()
-    return totals
+
+
+def _beam():
+    try:
+        from alexnet_tf.data import beam_shards
+    except ImportError as error:
+        raise ValueError("--beam_runner needs Apache Beam: pip install apache-beam, or pip install -e '.[beam]'."
+                         ) from error
+    return beam_shards
+
+
+def _write_by_beam(write, todo, progress, **how):
+    """The same by a Beam pipeline, when all are written; how: of beam_shards.write."""
+    write(todo, **how)
+    for job in todo:
+        part = shard_writer.read_part(job)
+        if not part:
+            raise ValueError(f'the Beam pipeline ended, but {job.path} is not there; all workers must write to the '
+                             'same folder. Start again with one that they share.')
+        yield job, part
+    progress.update(sum(len(job.images) for job in todo))
+
+
+def _silent(line):
+    """For workers: the process that started them says it."""
 
 
 def _written_by(workers, todo, progress):
@@ -170,4 +228,6 @@ def _describe(output_dir, totals, plan):
         'rgb_covariance_eigenvectors': eigenvectors.tolist(), 'plan': plan}
     writing.write_json(os.path.join(output_dir, INFO_FILE), info)
     shutil.rmtree(os.path.join(output_dir, PARTS_DIR))
+    for left in glob.glob(os.path.join(glob.escape(output_dir), '*-of-*.partial')):  # by workers that were killed
+        os.remove(left)
     return info

@@ -55,8 +55,8 @@ def _look_for_validation(input_dir, log):
 def _images(folder, labels):
     """The images in a class folder, as os.scandir has them. Raises: ValueError for what is no class or no image."""
     if not folder.is_dir():
-        raise ValueError(f'{folder.path!r} is not in a class folder; move or remove it. (ImageNet unpacks its '
-                         'validation images into one folder; sort them into classes first.)')
+        raise ValueError(f'{folder.path!r} is not in a class folder; move or remove it. (ImageNet is read from '
+                         'its archives: --imagenet_archives.)')
     if folder.name not in labels:
         raise ValueError(f'{folder.path!r} is a class that train has not; rename or remove it.')
     if not folder.name.isprintable():
@@ -96,10 +96,13 @@ def read_names(path, classes):
 
 
 def fingerprint(input_dir, images):
-    """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them."""
+    """A hash of all paths within input_dir, with splits and labels; images: as `list_images` has them.
+
+    Members of an archive count as the files that they would be unpacked to.
+    """
     digest = hashlib.sha256()
     for split, listed in sorted(images.items()):
         for path, label in listed:
-            name = os.fsencode(os.path.relpath(path, input_dir))
+            name = os.fsencode(os.path.relpath(path, input_dir) if isinstance(path, str) else str(path))
             digest.update(b'%s\0%s\0%d\n' % (split.encode(), name, label))
     return digest.hexdigest()

@@ -78,7 +78,7 @@ def decode(encoded):
 
     Raises: tf.errors.InvalidArgumentError for other formats, damaged images, and those of more than MAX_PIXELS.
     """
-    with tf.control_dependencies([_shape(encoded)]):
+    with tf.control_dependencies([image_shape(encoded)]):
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
     return tf.ensure_shape(image, [None, None, 3])
 
@@ -91,7 +91,7 @@ def reason(error):
     return asserted[1].replace('] [', ' ') if asserted else text
 
 
-def _shape(encoded):
+def image_shape(encoded):
     """int32 [2], height and width of a JPEG or PNG, read from its header: a bomb is refused before it takes memory.
 
     TensorFlow's own limit is 2^29 pixels, 1.6 GB of RGB, and its decode_jpeg takes GIF, too.

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.data import records
+from alexnet_tf.data import records, tar_members
 from alexnet_tf.files import writing
 
 
@@ -18,7 +18,7 @@ from alexnet_tf.files import writing
 class Shard:
     """A file of records that is to be written.
 
-    part: path of what `read_part` needs. images: (path, label from 1), in order.
+    part: path of what `read_part` needs. images: (path of a file or tar_members.Member, label from 1), in order.
     plan: how the folder is made, as dataset_info.json says.
     """
     path: str
@@ -51,8 +51,10 @@ def count_in_worker():
         _counter.value += 1
 
 
-def write_shard(shard, count):
+def write_shard(shard, count, partial='.partial'):
     """Writes a Shard's file and part, both under a temporary name until complete; calls count() after each image.
+
+    partial: what ends the temporary name.
 
     Returns: the part: {'sizes': bytes of each image's file, 'lengths': bytes of each record, 'unreadable': [(path,
       reason)], 'image_sum': float64 [256, 256, 3] and 'product_sum': float64 [3, 3], sums over the central squares and
@@ -64,15 +66,15 @@ def write_shard(shard, count):
     from alexnet_tf.data import image_records
     image_sum, product_sum, lengths, unreadable = np.zeros([256, 256, 3]), np.zeros([3, 3]), [], []
     names = list(shard.plan['texts'].items())
-    with tf.io.TFRecordWriter(shard.path + '.partial') as writer, tf.device('/CPU:0'):
-        for path, label in shard.images:
+    with tf.io.TFRecordWriter(shard.path + partial) as writer, tf.device('/CPU:0'):
+        for source, label in shard.images:
             try:
                 encoded, square, shape = image_records.read_image(
-                    path, shard.plan['resize_shorter_side'], shard.plan['quality'])
+                    source, shard.plan['resize_shorter_side'], shard.plan['quality'])
             except (OSError, ValueError) as error:
-                unreadable.append((path, str(error)))
+                unreadable.append((str(source), str(error)))
             else:
-                record = image_records.make_record(encoded, shape, os.fsencode(os.path.basename(path)), label,
+                record = image_records.make_record(encoded, shape, os.fsencode(os.path.basename(str(source))), label,
                                                    *names[label - 1])
                 writer.write(record)
                 lengths.append(len(record))
@@ -81,7 +83,7 @@ def write_shard(shard, count):
                     image_sum += square
                     product_sum += pixels.T @ pixels
             count()
-    os.replace(shard.path + '.partial', shard.path)
+    os.replace(shard.path + partial, shard.path)
     part = {'sizes': _sizes(shard), 'lengths': np.array(lengths, np.int64), 'unreadable': np.array(unreadable, str),
             'image_sum': image_sum, 'product_sum': product_sum}
     with writing.whole(shard.part) as file:
@@ -104,4 +106,5 @@ def read_part(shard):
 
 def _sizes(shard):
     """Bytes of each image's file; -1 for a link to nowhere (it counts as unreadable)."""
-    return [os.path.getsize(path) if os.path.exists(path) else -1 for path, _ in shard.images]
+    return [source.length if isinstance(source, tar_members.Member) else
+            os.path.getsize(source) if os.path.exists(source) else -1 for source, _ in shard.images]

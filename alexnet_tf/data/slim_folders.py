@@ -84,6 +84,12 @@ def _shards(folder, split):
     return [os.path.join(parent, name) for name in names]
 
 
+def splits(folder):
+    """The names of the splits of a folder, as `read` takes them."""
+    pairs = {os.path.split(name) for name in _splits(folder)}
+    return sorted({split for parent, split in pairs if parent in ('', split)})  # Model Garden has a folder a split
+
+
 def _splits(folder):
     """The splits of which the folder has shards, and those of folders in it, as folder/split."""
     inner = [name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))]

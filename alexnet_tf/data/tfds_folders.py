@@ -1,4 +1,5 @@
 """Folders that tensorflow-datasets prepared."""
+import functools
 import glob
 import os
 
@@ -24,26 +25,17 @@ def read(folder, split, labels_offset, bad):
     Raises: ValueError for a description that is damaged or does not fit, and for shards that are missing or damaged.
     """
     import tensorflow_datasets as tfds  # here, since only these folders need it
-    _check_features(folder)
-
-    def asked(question):
-        """What tensorflow-datasets answers; it does not say what it raises for a damaged description, nor when."""
-        try:
-            return question()
-        except Exception as error:
-            raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
-                             f'{error}); prepare it again.') from error
-    info = asked(lambda: tfds.builder_from_directory(folder).info)
-    splits = asked(lambda: {name: (one.num_examples, one.filepaths) for name, one in info.splits.items()})
-    if split not in splits:
-        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(splits)}.')
+    asked = functools.partial(_asked, folder)
+    info, found = _described(folder)
+    if split not in found:
+        raise ValueError(f'{folder} has no split {split!r}, only {", ".join(found)}.')
     if info.file_format != tfds.core.FileFormat.TFRECORD:
         raise ValueError(f'{folder} is stored as {info.file_format.value}; only tfrecord is read. '
                          'Convert it: tfds.convert_format.')
     features = asked(lambda: dict(info.features.items()))
     image_key, label_key = _supervised(features, asked(lambda: info.supervised_keys), tfds.features, folder)
     names = asked(lambda: tuple(features[label_key].names))
-    count, paths = splits[split]
+    count, paths = found[split]
     if not count:
         raise ValueError(f'{folder} has no examples in its split {split!r}; choose another split.')
     wrong = [name for name in map(os.path.basename, paths) if not reading.is_file_name(name)]
@@ -59,6 +51,29 @@ def read(folder, split, labels_offset, bad):
         bad.lose(count - len(index), folder)
     return {'index': index, 'image_key': image_key, 'label_key': label_key, 'labels_offset': labels_offset,
             'class_names': names[labels_offset:], 'info': {}}
+
+
+def splits(folder):
+    """The names of the splits of a folder (see `find`)."""
+    return list(_described(folder)[1])
+
+
+def _described(folder):
+    """(tensorflow-datasets' DatasetInfo, {split: (number of examples, paths)})."""
+    import tensorflow_datasets as tfds
+    _check_features(folder)
+    info = _asked(folder, lambda: tfds.builder_from_directory(folder).info)
+    return info, _asked(folder, lambda: {
+        name: (one.num_examples, one.filepaths) for name, one in info.splits.items()})
+
+
+def _asked(folder, question):
+    """What tensorflow-datasets answers; it does not say what it raises for a damaged description, nor when."""
+    try:
+        return question()
+    except Exception as error:
+        raise ValueError(f'cannot read what tensorflow-datasets wrote about {folder} ({type(error).__name__}: '
+                         f'{error}); prepare it again.') from error
 
 
 def _check_features(folder):

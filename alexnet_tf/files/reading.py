@@ -11,6 +11,18 @@ def check_regular(path):
         raise ValueError(f'{path!r} is a device, a pipe or a folder, not a file; remove it.')
 
 
+def read_bytes(path, most):
+    """The contents of a file of at most so many bytes. Raises: OSError, or ValueError for another or an empty file."""
+    check_regular(path)
+    with open(path, 'rb') as file:
+        content = file.read(most + 1)
+    if not content:
+        raise ValueError('the file is empty')
+    if len(content) > most:
+        raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {most} are read')
+    return content
+
+
 def read_text(path):
     """The text of a small UTF-8 file. Raises: ValueError for another file, FileNotFoundError for none."""
     check_regular(path)

@@ -29,9 +29,14 @@ def build(spec, *, dtype=None, dropout_keep_prob=0.5, hidden_bias=None, initial_
         dropout_keep_prob=spec.unscaled_dropout or dropout_keep_prob, name=spec.model_name, **options)
 
 
+def table(spec):
+    """The resolved table of a Spec's network."""
+    chosen = alexnet.variant_table(spec.variant) if spec.model_name == 'alexnet' else alexnet.ALEXNET_V2
+    return rows.resolve(chosen, spec.num_classes)
+
+
 def _check_image_size(spec):
-    table = alexnet.variant_table(spec.variant) if spec.model_name == 'alexnet' else alexnet.ALEXNET_V2
-    *_, last = rows.walk(rows.resolve(table, spec.num_classes), spec.image_size, spec.image_size)
+    *_, last = rows.walk(table(spec), spec.image_size, spec.image_size)
     if last.shape[:2] != (1, 1):
         raise ValueError(f'images of {spec.image_size} pixels are too large for {spec.model_name}: they would give '
                          f'{last.shape[0]} x {last.shape[1]} answers each; use {alexnet.IMAGE_SIZES[spec.variant]} '

@@ -32,32 +32,43 @@ def make_eval_step(networks, *, num_views=1):
     """
     side = preprocessing.square_side(networks[0][2])
 
-    def network_scores(images, model, mean, size):
-        def logits(images):
-            return tf.cast(model(preprocessing.subtract_mean(images, mean), training=False), tf.float32)
-        if num_views == 1:
-            return logits(preprocessing.central_crop(images, size))
-        # one view after another: ten at once would take ten times the memory
-        stacked = tf.stack(preprocessing.views(images, size, num_views))
-        return log_mean_probability(
-            tf.map_fn(logits, stacked, fn_output_signature=tf.float32, parallel_iterations=1))
-
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8),
                                   tf.TensorSpec([None], tf.int64)])
     def eval_step(images, labels):
         with normalization.compiled():
-            scores = [network_scores(images, *network) for network in networks]
-        scores = scores[0] if len(scores) == 1 else log_mean_probability(tf.stack(scores))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
-        ranked = tf.math.top_k(scores, min(5, scores.shape[1])).indices
+            each = [scores(images, *network, num_views) for network in networks]
+        mean = each[0] if len(each) == 1 else log_mean_probability(tf.stack(each))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, mean)
+        ranked = tf.math.top_k(mean, min(5, mean.shape[1])).indices
         hits = tf.cast(tf.equal(tf.cast(ranked, tf.int64), labels[:, tf.newaxis]), tf.int32)
-        return scores, tf.reduce_sum(hits[:, 0]), tf.reduce_sum(hits), tf.reduce_sum(losses)
+        return mean, tf.reduce_sum(hits[:, 0]), tf.reduce_sum(hits), tf.reduce_sum(losses)
     return eval_step
+
+
+def scores(squares, model, mean, size, num_views=1):
+    """float32 [b, classes] of one network for uint8 squares [b, side, side, 3]; arguments as of make_eval_step."""
+    if num_views == 1:
+        return outputs(preprocessing.central_crop(squares, size), model, mean)
+    # one view after another: ten at once would take ten times the memory
+    stacked = tf.stack(preprocessing.views(squares, size, num_views))
+    return log_mean_probability(tf.map_fn(
+        lambda images: outputs(images, model, mean), stacked, fn_output_signature=tf.float32, parallel_iterations=1))
+
+
+def outputs(images, model, mean):
+    """What a model makes of crops (RGB 0..255, [b, size, size, 3]), as float32. mean: see subtract_mean."""
+    return tf.cast(model(preprocessing.subtract_mean(images, mean), training=False), tf.float32)
 
 
 def log_mean_probability(logits):
     """The logarithm of the mean over the first axis of softmax(logits [n, batch, classes])."""
     return tf.reduce_logsumexp(tf.nn.log_softmax(logits), 0) - tf.math.log(float(len(logits)))
+
+
+def probabilities(scores):
+    """float64 [examples, classes] of the scores of an eval step; they depend on an example's own scores alone."""
+    exponentials = np.exp(np.float64(scores - scores.max(1, keepdims=True)))
+    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 def evaluate(eval_step, batches, num_examples, *, max_num_batches=None, log=None, keep_scores=False, between=None):

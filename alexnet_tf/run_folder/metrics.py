@@ -35,3 +35,9 @@ def read(folder, needed=None):
                 raise ValueError(f'line {number} of {path} is damaged: {line[:60].rstrip()!r}; every line must be a '
                                  'row as training writes it. Remove that line.') from None
     return rows
+
+
+def rate_drops(rows):
+    """[(step, rate before, rate after)] where the rate in a row is at most half of that in the row before."""
+    rates = [(row['step'], row['learning_rate']) for row in rows if row['kind'] == 'train']
+    return [(step, before, after) for (_, before), (step, after) in zip(rates, rates[1:]) if after <= before / 2]

@@ -9,6 +9,8 @@ import tensorflow as tf
 from alexnet_tf.files import writing
 from alexnet_tf.run_folder import metrics
 
+BINS = 40  # of a histogram
+
 
 class MetricsLog:
     """Appends rows to folder/metrics.jsonl and to TensorBoard's event files beside it.
@@ -36,6 +38,16 @@ class MetricsLog:
                           'command goes on.') from error
         write_scalars(self._events, step, {f'{kind}/{name}': value for name, value in values.items()})
 
+    def write_pictures(self, step, images, histograms):
+        """For TensorBoard alone. images: {name: uint8 [n, height, width, 3]}. histograms: {name: values [n]}."""
+        for name, pixels in images.items():
+            height, width = pixels.shape[1:3]
+            encoded = [tf.io.encode_png(each) for each in pixels]
+            _write(self._events, step, 'images', name, tf.stack([str(width), str(height), *encoded]))
+        for name, values in histograms.items():
+            counts, edges = np.histogram(values, BINS)
+            _write(self._events, step, 'histograms', name, tf.constant(np.stack([edges[:-1], edges[1:], counts], 1)))
+
     def close(self):
         with contextlib.suppress(OSError):  # `write` has said it
             self._file.close()
@@ -47,8 +59,12 @@ def write_scalars(writer, step, values):
 
     tf.summary.scalar is TensorBoard's code, which need not be installed; this makes the same events.
     """
+    for name, value in values.items():
+        _write(writer, step, 'scalars', name, tf.constant(np.float32(value)))  # see loop.py
+
+
+def _write(writer, step, plugin, name, tensor):
     kinds = tf.compat.v1.SummaryMetadata
-    metadata = kinds(plugin_data=kinds.PluginData(plugin_name='scalars'))
+    metadata = kinds(plugin_data=kinds.PluginData(plugin_name=plugin))
     with writer.as_default():
-        for name, value in values.items():
-            tf.summary.write(name, tf.constant(np.float32(value)), np.int64(step), metadata)  # see loop.py
+        tf.summary.write(name, tensor, np.int64(step), metadata)

@@ -146,6 +146,10 @@ LENGTH = (
          slim='kept'),
     Flag('save_summaries_secs', int, 30, 'Seconds until summaries are on disk. Each progress line makes one.', 1,
          slim='kept'),
+    Flag('summaries', str, 'scalars', "What a run writes for TensorBoard. scalars: the numbers of metrics.jsonl. "
+         "pictures: at each validation also images of a batch as the network sees them, conv1's kernels, histograms of "
+         'the weights.', choices=('scalars', 'pictures'), works_with=(('validation_split_name', SET),),
+         resume=IGNORE),
     Flag('max_rollbacks', int, 1, 'How often a loss that is not finite sends the run back to its last checkpoint. Then '
          'it ends.', 0),
     Flag('allow_changes', list, [], 'Names of settings that may differ from those that the run in --train_dir was '

@@ -22,6 +22,6 @@ def check_variables(variables, step):
                 raise NotFinite(f'{name} is not finite at step {step}.')
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _all_finite(tensor):
     return tf.reduce_all(tf.math.is_finite(tensor))

@@ -16,14 +16,16 @@ from alexnet_tf.training.validation import Validation
 from nets import slim_checkpoints
 
 
-def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, notice=None, team=ALONE,
-          log=print):
+def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=None, pictures=None, notice=None,
+          team=ALONE, log=print):
     """Trains from state.step to pace.max_steps.
 
     Args:
       batches_from: step -> iterable of (images, labels), beginning with the batch of that step.
       rates: a schedules.Decay or schedules.Steps.
       validate: (function to call before each batch) -> evaluation.Result; None: no validation.
+      pictures: (step, the last batch's images or None) -> arguments of MetricsLog.write_pictures, called after each
+        validation; None: no pictures.
       notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
       team: a team.Team; its chief alone writes, and all its workers stop, save and go back at the same step.
 
@@ -34,7 +36,7 @@ def train(state, train_step, batches_from, *, train_dir, rates, pace, validate=N
     rollbacks = 0
     while True:
         run = _Run(state, train_step, train_dir=train_dir, rates=rates, pace=pace, validate=validate,
-                   notice=notice or signals.Notice(), team=team, log=log)
+                   pictures=pictures, notice=notice or signals.Notice(), team=team, log=log)
         try:
             return run.go(batches_from)
         except finite.NotFinite as error:
@@ -60,16 +62,16 @@ def _go_back(state, train_dir, rollbacks, allowed, *, error, team, log):
 class _Run:
     """One pass of `train` from a state to the end, a signal, or a number that is not finite."""
 
-    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, notice, team, log):
+    def __init__(self, state, train_step, *, train_dir, rates, pace, validate, pictures, notice, team, log):
         self.state, self.train_step, self.rates, self.pace = state, train_step, rates, pace
-        self.notice, self.team, self.log = notice, team, log
+        self.pictures, self.notice, self.team, self.log = pictures, notice, team, log
         self.step = int(state.step.numpy())
         self.metrics = MetricsLog(train_dir, self.step, pace.summary_secs, int(state.validated.numpy())) if (
             team.is_chief) else Idle()
         self.validation = Validation(validate, state, pace=pace, metrics=self.metrics, log=log)
         self.saver = Saver(train_dir) if team.is_chief else Idle()
         self.saved_step, self.saved = self.step, time.monotonic()
-        self.clock, self.loss, self.is_late = Clock(self.step), None, False
+        self.clock, self.loss, self.is_late, self.images = Clock(self.step), None, False, None
 
     def close(self):
         self.saver.close()
@@ -105,6 +107,7 @@ class _Run:
             self.state.follow(settings)
             # NumPy's numbers: TensorFlow keeps a copy of every Python number that it is ever given, 0.7 KB each.
             loss = self.train_step(images, labels, tf.constant(np.int64(self.step)))
+            self.images = images
             self.step += 1
             self.state.step.assign(np.int64(self.step))
             self.loss, self.is_late = self.team.vote(
@@ -148,6 +151,8 @@ class _Run:
         except signals.Stopped as stopped:
             self.notice.number = stopped.number  # that another worker may have got
             self._save_and_stop()
+        if self.pictures:
+            self.metrics.write_pictures(self.step, *self.pictures(self.step, self.images))
         self._save(is_best)
 
     def _save(self, best=False):

@@ -3,9 +3,11 @@
     state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
     run.train(state, dataset, validation, train_dir=folder, pace=Pace(…), rates=Decay(…), seed=0, mean=mean)
 """
+import numpy as np
+
 from alexnet_tf.data.batches import EvaluationBatches, TrainingBatches
 from alexnet_tf.model import evaluation
-from alexnet_tf.training import loop, start
+from alexnet_tf.training import loop, start, summaries
 from alexnet_tf.training.state import State
 from alexnet_tf.training.step import make_train_step
 from alexnet_tf.training.team import ALONE
@@ -30,13 +32,14 @@ def begin(model, *, optimizer, train_dir=None, trainable_scopes=(), plateau=None
     return state
 
 
-def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=None, team=ALONE, log=print,
+def train(state, dataset, validation=None, *, train_dir, pace, rates, pictures=False, notice=None, team=ALONE, log=print,
           **options):
     """Trains from the state's step to pace.max_steps.
 
     Args:
       dataset, validation: Datasets; validation None: there are no validations.
       pace: a Pace. rates: a schedules.Decay or schedules.Steps.
+      pictures: whether TensorBoard gets pictures, too (`summaries`), at validations.
       notice: a signals.Notice; after a signal the run is saved and signals.Stopped raised.
       options: of `pieces`.
 
@@ -51,10 +54,23 @@ def train(state, dataset, validation=None, *, train_dir, pace, rates, notice=Non
                                                 **options)
     try:
         return loop.train(state, train_step, batches_from, train_dir=train_dir, rates=rates, pace=pace,
-                          validate=validate, notice=notice, team=team, log=log)
+                          validate=validate, notice=notice, team=team, log=log,
+                          pictures=_pictures(state, options) if pictures and team.is_chief else None)
     finally:
         for split in filter(None, (dataset, validation)):
             split.report_bad(log)
+
+
+def _pictures(state, options):
+    """What the loop calls after a validation. options: of `pieces`."""
+    how = {name: options.get(name) for name in ('mean', 'seed', 'noise')}
+
+    def pictures(step, images):
+        found = {'conv1': summaries.conv1(state)}
+        if images is not None:  # None: a resumed run makes a validation before its first step
+            found['batch'] = summaries.batch(images, np.int64(step - 1), noise_on=state.noise_on, **how)
+        return found, summaries.samples(state)
+    return pictures
 
 
 def pieces(state, dataset, validation=None, *, batch_size, seed, mean, noise=None, weight_decay=0.0005,

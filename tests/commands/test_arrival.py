@@ -1,5 +1,6 @@
 """Every flag of the evaluation script and of the commands arrives, as tests/script_flags/test_arrival.py has it for
 training."""
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -11,18 +12,23 @@ import pytest
 
 from alexnet_tf import compare_curve
 from alexnet_tf.ablation import report, trial, variants
-from alexnet_tf.data import batches, datasets, folder_builder
+from alexnet_tf.console.flag_table import UNSET
+from alexnet_tf.data import batches, contact_sheet, datasets, folder_builder, inspection
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.pictures import augmentations, figures, kernels, network, predictions, subjects, whole_split
+from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.serving import saved_model
+from alexnet_tf.serving import card, publishing, saved_model, warmup
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
+from nets import alexnet, slim_checkpoints
 from tests.helpers import calls
 from tests.helpers.commands import flags_of
 
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
-                         step=3, knows_background=False)
+                         step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
+SOURCE = print  # of predictions
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
@@ -36,7 +42,16 @@ COMMANDS = {  # module: (functions, arguments of all calls)
         {(folder_builder, 'build'): lambda *_, **__: None}, ['--input_dir=/in', '--output_dir=/out']),
     'alexnet_tf.export': (
         {(writing, 'check_writable'): None, (loading, 'load'): lambda *_, **__: LOADED,
-         (saved_model, 'export'): lambda *_: None, (own_npz, 'write'): lambda *_: None}, ['--output_dir={tmp}/new']),
+         (saved_model, 'export'): lambda *_: ['serve'], (own_npz, 'write'): lambda *_: None,
+         (warmup, 'write_requests'): lambda *_, **__: True, (card, 'text'): lambda *_, **__: 'a card',
+         (publishing, 'publish'): lambda folder, write: (f'{folder}/1', 'all')}, []),
+    'alexnet_tf.predict': (
+        {(image_files, 'find'): lambda arguments, _: [(name, None) for name in arguments], (precision, 'choose'): None,
+         (loading, 'load'): lambda *_, **__: LOADED, (checkpoint, 'Network'): lambda *_, **__: SOURCE,
+         (exported, 'SavedModel'): lambda *_, **__: SOURCE,
+         (client, 'connect'): lambda *_, **__: SimpleNamespace(predict=SOURCE),
+         (answers, 'of_files'): lambda *_, **__: [[('a.jpg', [('cat', 0.5)])]],
+         (printing, 'block'): None, (printing, 'json_line'): None}, ['--images=a.jpg']),
     'alexnet_tf.import_weights': (
         {(checkpoint_files, 'check_output'): None, (reading, 'read_class_names'): None,
          (reading, 'read'): lambda *_, variant, **__: (
@@ -49,13 +64,37 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
         ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
          '--precision=float32']),
+    'alexnet_tf.visualize': (
+        {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
+         (figures, 'save'): lambda *_: None, (loading, 'load'): lambda *_, **__: LOADED,
+         (slim_checkpoints, 'named_variables'): lambda _: {'alexnet_v2/conv1/weights': LABELS},
+         (kernels, 'draw'): lambda *_: None, (network, 'draw'): lambda *_: None,
+         (datasets, 'open_dataset'): None, (subjects, 'of_record'): lambda *_: subjects.Subject(b'', 'one'),
+         (augmentations, 'augment'): lambda *_, **__: 'augmented', (augmentations, 'draw'): lambda *_: None,
+         (subjects, 'answered'): lambda *_: [], (predictions, 'draw'): lambda *_: None,
+         (evaluation, 'make_eval_step'): lambda _: None, (batches, 'EvaluationBatches'): lambda *_, **__: 'batches',
+         (evaluation, 'evaluate'): lambda *_, **__: (None, SCORES, LABELS),
+         (whole_split, 'draw_mistakes'): lambda *_: None, (whole_split, 'draw_confusion'): lambda *_: None,
+         (whole_split, 'draw_classes'): lambda *_: None, (writing, 'write_text'): lambda *_: None}, []),
     'alexnet_tf.compare_curve': (
         {(writing, 'check_writable'): None, (compare_curve, 'read_run'): lambda *_, **__: ([(1.0, 10.0)], []),
          (compare_curve, 'draw'): lambda *_: True}, []),
+    'alexnet_tf.inspect_dataset': (
+        {(writing, 'check_writable'): None, (datasets, 'open_dataset'): None, (writing, 'write_text'): lambda *_: None,
+         (inspection, 'survey'): lambda dataset, **_: inspection.Survey(
+             dataset, np.zeros(dataset.num_classes, int), np.zeros([0, 2]), {}, []),
+         (contact_sheet, 'draw'): lambda *_, **__: None}, ['--dataset_dir={records}', '--splits=train']),
 }
-NOT_COMPARED = '.self', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
+AUGMENTED = ['--picture=augmentations,train:3']
+NOT_COMPARED = '.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset'
 
 
+NEW = '--output_dir={tmp}/new'
+OF_SAVED_MODELS = ('export.loaded', 'export.output_dir', 'write_requests.loaded', 'write_requests.folder',
+                   'write_requests.signatures', 'write_requests.served_name', 'text.loaded', 'text.folder',
+                   'text.recipe', 'text.weights_license')
+NO_CHECKPOINT = {'choose.precision': None, 'Network.loaded': None, 'Network.num_views': None, **{
+    f'load.{name}': None for name in ('checkpoint_path', 'model_name', 'dtype')}}
 ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
     'eval_image_classifier': {
         'checkpoint_path': ('/no/one,/no/two', {'load.paths': ['/no/one', '/no/two']}),
@@ -84,19 +123,46 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'wait_timeout_secs': (2.5, {'follow.timeout_secs': 2.5}),
     },
     'alexnet_tf.build_tfrecords': {
-        'input_dir': ('/a', {'build.input_dir': '/a'}), 'output_dir': ('/b', {'build.output_dir': '/b'}),
+        'input_dir': ('/a', {'build.input_dir': '/a'}),
+        'imagenet_archives': ('/a', {'build.input_dir': '/a', 'build.archives': True}),
+        'allow_partial': ('true', {'build.allow_partial': True}),
+        'output_dir': ('/b', {'build.output_dir': '/b'}),
         'seed': (4, {'build.seed': 4}), 'train_shards': (3, {'build.shards.train': 3}),
         'validation_shards': (2, {'build.shards.validation': 2}),
         'resize_shorter_side': (300, {'build.resize_shorter_side': 300}), 'quality': (80, {'build.quality': 80}),
         'skip_unreadable': ('true', {'build.skip_unreadable': True}),
         'synset_names': ('/names', {'build.synset_names': '/names'}), 'num_processes': (3, {'build.num_processes': 3}),
+        'beam_runner': ('Some', {'build.beam_runner': 'Some'}),
+        'beam_options': ('--a=1,--b', {'build.beam_options': ['--a=1', '--b']}),
     },
     'alexnet_tf.export': {
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, NEW),
+        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b',
+                                   'write_requests.folder': '{tmp}/b', 'write_requests.served_name': 'b',
+                                   'text.folder': '{tmp}/b'}, NEW),
+        'publish_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'publish.folder': '{tmp}/b'},
+                        '--publish_dir={tmp}/new'),
+        'to': ('npz', dict.fromkeys(OF_SAVED_MODELS) | {
+            'write.loaded': LOADED, 'write.path': '{tmp}/new/weights.npz'}, NEW),
+        'precision': ('bfloat16', {'load.dtype': 'bfloat16'}, NEW),
+        'served_name': ('flowers', {'write_requests.served_name': 'flowers'}, NEW),
+        'license': ('CC0', {'text.weights_license': 'CC0'}, NEW),
+        'model_name': ('alexnet', {'load.model_name': 'alexnet'}, NEW),
+    },
+    'alexnet_tf.predict': {
+        'images': ('b.jpg,c', {'find.arguments': ['b.jpg', 'c'], 'of_files.found': [('b.jpg', None), ('c', None)]}),
         'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
-        'output_dir': ('{tmp}/b', {'check_writable.folder': '{tmp}/b', 'export.output_dir': '{tmp}/b'}),
-        'to': ('npz', {'export.loaded': None, 'export.output_dir': None, 'write.loaded': LOADED,
-                       'write.path': '{tmp}/new/weights.npz'}),
+        'saved_model': ('/a', NO_CHECKPOINT | {'SavedModel.folder': '/a', 'SavedModel.num_views': 1}),
+        'server': ('a:1', NO_CHECKPOINT | {'connect.server': 'a:1', 'connect.model_name': 'alexnet', 'connect.views': 1,
+                                           'connect.timeout': 60}),
+        'served_name': ('b', {'connect.model_name': 'b'}),
+        'server_timeout_secs': (2.5, {'connect.timeout': 2.5}),
+        'views': ('10', {'Network.num_views': 10}),
+        'json_lines': ('true', {'block.path': None, 'block.answer': None, 'json_line.path': 'a.jpg',
+                                'json_line.answer': [('cat', 0.5)]}),
+        'batch_size': (7, {'of_files.batch_size': 7}),
         'model_name': ('alexnet', {'load.model_name': 'alexnet'}),
+        'precision': ('bfloat16', {'choose.precision': 'bfloat16', 'load.dtype': 'mixed_bfloat16'}),
     },
     'alexnet_tf.import_weights': {
         'source': ('/a', {'read.path': '/a'}),
@@ -126,11 +192,54 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
             'table.results': [{'variant': 'no dropout', 'seed': 0}],
             'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
     },
+    'alexnet_tf.visualize': {
+        'picture': ('network', {
+            'check.path': 'network.png', 'save.path': 'network.png', 'load.checkpoint_path': None,
+            'load.model_name': None, 'named_variables.model': None, 'draw.weights': None, 'draw.num_parts': None,
+            'draw.title': 'alexnet, variant paper', 'draw.size': 224,
+            'draw.table': lambda _, table: [row.name for row in table] == [row.name for row in alexnet.ALEXNET]},
+            '--picture=kernels'),
+        'output': ('{tmp}/b.svg', {'check.path': '{tmp}/b.svg', 'save.path': '{tmp}/b.svg'}, '--picture=kernels'),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, '--picture=kernels'),
+        'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}, '--picture=kernels'),
+        'variant': ('caffe', {'draw.title': 'alexnet, variant caffe', 'draw.size': 227,
+                              'draw.table': lambda _, table: table[0].padding == 'VALID'}, '--picture=network'),
+        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'of_record.dataset': ('other', 'train')},
+                        '--picture=predictions,train:3', '--dataset_dir={records}'),
+        'dataset_split_name': ('train', {
+            'open_dataset.split': 'train', 'evaluate.num_examples': 48, **dict.fromkeys(
+                ('draw_mistakes.title', 'draw_confusion.title', 'draw_classes.title'),
+                lambda before, after: after == before.replace('20 images', '48 images')),
+            'of_record.dataset': lambda _, after: after[1] == 'train',
+            'of_record 2.dataset': lambda _, after: after[1] == 'train'},
+            '--picture=predictions', '--dataset_dir={records}'),
+        'labels_offset': (1, {'open_dataset.labels_offset': 1}, '--picture=predictions,train:3'),
+        'seed': (3, {'augment.seed': 3, 'draw.title': lambda _, after: 'seed 3' in after}, *AUGMENTED),
+        'color_noise': (0.2, {'augment.noise.axes': lambda before, after: np.allclose(2 * np.array(before), after),
+                              'draw.title': lambda _, after: 'noise 0.2' in after}, *AUGMENTED),
+        'resize_side_max': (300, {'augment.resize_side_max': 300}, *AUGMENTED),
+    },
     'alexnet_tf.compare_curve': {
         'train_dir': ('/a', {'read_run.train_dir': '/a', 'draw.path': '/a/curve.png'}),
         'num_examples': (100, {'read_run.num_examples': 100}), 'batch_size': (16, {'read_run.batch_size': 16}),
         'output': ('{tmp}/c.svg', {'draw.path': '{tmp}/c.svg', 'check_writable.folder': '{tmp}',
                                    'check_writable.flag': 'output'}),
+    },
+    'alexnet_tf.inspect_dataset': {
+        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'survey.dataset': ('other', 'train')}),
+        'splits': ('validation', {'open_dataset.split': 'validation', 'survey.dataset': ('other', 'validation')},
+                   '--dataset_dir={other}'),
+        'labels_offset': (0, {'open_dataset.labels_offset': 0}),
+        'decode': ('true', {'survey.decode': True}),
+        'csv': ('{tmp}/c.csv', {'check_writable.folder': '{tmp}', 'check_writable.flag': 'csv',
+                                'write_text.path': '{tmp}/c.csv', 'write_text.text': lambda _, after: (
+                                    after.startswith('label,class,train\n1,airplane,0\n'))}),
+        'contact_sheet': ('{tmp}/c.png', {
+            'check_writable.folder': '{tmp}', 'check_writable.flag': 'contact_sheet',
+            'draw.dataset': ('other', 'train'), 'draw.path': '{tmp}/c.png', 'draw.seed': 0, 'draw.count': 8},
+            '--dataset_dir={other}'),
+        'examples': (3, {'draw.count': 3}, '--contact_sheet={tmp}/c.png'),
+        'seed': (3, {'draw.seed': 3}, '--contact_sheet={tmp}/c.png'),
     },
 }
 
@@ -142,6 +251,13 @@ def rows_of(module):
 @pytest.mark.parametrize('module', COMMANDS)
 def test_every_flag_has_its_place(module):
     assert set(ARRIVES[module]) == {row.name for row in rows_of(module)}
+
+
+def is_excluded(argument, module, others):
+    """Whether an argument has no effect beside others (Flag.works_with UNSET)."""
+    names = [other[2:].partition('=')[0] for other in (argument, *others)]
+    row = next(row for row in rows_of(module) if row.name == names[0])
+    return any(values == UNSET and other in names for other, values in row.works_with)
 
 
 def written(folder):
@@ -172,8 +288,9 @@ def test_a_flag_arrives_and_changes_nothing_else(module, name, small_records, tm
     def call(*arguments):
         tmp = tmp_path / next(counts)
         tmp.mkdir()
+        given = [argument for argument in common if not is_excluded(argument, module, arguments)]
         found = calls.of_command(importlib.import_module(module), functions,
-                                 *[filled(argument, tmp) for argument in [*common, *arguments]])
+                                 *[filled(argument, tmp) for argument in [*given, *arguments]])
         assert found['exit'] == 0, found['said']
         kept = found | written(tmp)
         return {name: value.replace(str(tmp), '{tmp}') if isinstance(value, str) else value

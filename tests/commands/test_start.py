@@ -19,8 +19,9 @@ WRONG = {
     'build_tfrecords': ['--input_dir=/no', '--output_dir=/no', '--seed=\x1b[31m'],
     'export': ['\x9b31mx', '--output_dir=x'],
     'import_weights': ['--variant=\x07', '--source=/no', '--output_dir=/no'], 'ablate': ['--seeds=0,\x07'],
-    'compare_curve': ['one', 'two\x1b[2J']}
-HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx')
+    'compare_curve': ['one', 'two\x1b[2J'], 'predict': ['--views=\x1b[31m', 'x.jpg'],
+    'inspect_dataset': ['--seed=\x1b[31m', '/no'], 'visualize': ['\x1b[31mkernels']}
+HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx', 'scipy', 'apache_beam', 'matplotlib')
 
 
 def command_line(name):

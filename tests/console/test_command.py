@@ -28,7 +28,7 @@ def command_that(raises):
     (BrokenPipeError(), 1, 'x: what it prints cannot be written any more (the program behind | has ended).'),
     (signals.Stopped(15, 'stopped by SIGTERM at step 3, which is saved; the same command goes on from there.'), 143,
      'x: stopped by SIGTERM at step 3, which is saved; the same command goes on from there.'),
-    (KeyboardInterrupt(), 130, 'x: interrupted; the same command continues from the last checkpoint.')],
+    (KeyboardInterrupt(), 130, 'x: interrupted; the same command can be given again.')],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else '')
 def test_an_error_that_users_can_mend_is_one_sentence(error, status, sentence, capsys):
     result = call(command_that(error))

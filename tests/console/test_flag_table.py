@@ -75,7 +75,7 @@ def test_required_flags_must_be_given():
 @pytest.mark.parametrize('arguments, sentence', [
     (['--share=nan'], '--share=nan; it must be a finite number.'),
     (['--name='], '--name= is empty; give a value, or leave the flag out.'),
-    (['--kind=steps', '--steps=a,'], '--steps has an empty entry; remove the comma.')])
+    (['--kind=steps', '--steps=a,'], '--steps has an empty entry; take it out.')])
 def test_values_that_no_flag_can_have(arguments, sentence, parse):
     parse(*arguments)
     with pytest.raises(ValueError) as refused:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.data.color_noise import IMAGENET_EIGENVECTORS, ColorNoise, color_noise
+from alexnet_tf.data.color_noise import IMAGENET_EIGENVECTORS, KINDS, ColorNoise, color_noise
 from tests.helpers.commands import call
 
 
@@ -40,6 +40,7 @@ def test_kinds_of_color_noise():
     np.testing.assert_allclose(levels('deviations', info), [0.1, 0.2, 0.3], rtol=1e-6)
     np.testing.assert_allclose(levels('popular', info), levels('popular'), rtol=1e-6)  # whatever the data
     assert color_noise(info, scale=0) is None
+    assert set(KINDS) == {'deviations', 'source', 'paper', 'popular'}
 
 
 def test_imagenets_axes_stand_upright_on_each_other():

@@ -110,6 +110,20 @@ def test_jitter_begins_at_the_square_without_it():
         preprocessing.check_resize_side_max(255, 224)
 
 
+def png_header(width, height):
+    return b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes(13)
+
+
+@pytest.mark.parametrize('width, height, message', [  # at most 89,478,485 pixels, 3277 * 27305, and 65,535 a side
+    (3277, 27305, 'PNG'), (2008, 44561, r'the image has\W+89478488\W+pixels; at most 89478485 are'), (1, 65535, 'PNG'),
+    (1, 65536, r'the PNG has\W+65536 1\W+pixels a side; it must be 1 to 65535'), (65536, 1, 'pixels a side'),
+    (0, 1, 'pixels a side'), (1, 0, 'pixels a side')])
+def test_sizes_beyond_the_limits_are_refused_from_the_header(width, height, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message) as raised:
+        preprocessing.decode(png_header(width, height))
+    assert (message == 'PNG') == ('assertion failed' not in str(raised.value))
+
+
 @pytest.mark.parametrize('kind', ['rgb', 'progressive', 'gray', 'cmyk', 'png'])
 def test_decode_gives_pillows_pixels(kind):
     image_module = pytest.importorskip('PIL.Image', reason='Pillow is the independent decoder')
@@ -231,6 +245,11 @@ def test_evaluation_image_and_its_views():
     expected = [images[:, top:top + 224, left:left + 224] for top, left in corners]
     expected += [view[:, :, ::-1] for view in expected]
     np.testing.assert_array_equal(preprocessing.views(tf.constant(images), 224, 10), expected)
+
+
+def test_imagenets_mean_is_near_the_one_that_others_published():
+    """Theirs are of other crops: 123.68, 116.779, 103.939."""
+    np.testing.assert_allclose(preprocessing.IMAGENET_MEAN_RGB, [123.68, 116.779, 103.939], atol=4)
 
 
 def test_subtract_mean():

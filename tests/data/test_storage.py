@@ -33,20 +33,6 @@ def test_a_stall_changes_nothing_but_the_time(folder, monkeypatch, seconds):
     assert time.monotonic() - began >= seconds and len(reads) >= 80
 
 
-def test_memory_that_is_short_is_called_so(folder, monkeypatch):
-    """Python raises MemoryError inside of TensorFlow's threads, whose message says nothing of use."""
-    dataset, pread, reads = datasets.open_dataset(str(folder), 'train'), records.os.pread, []
-
-    def without_memory(*arguments):
-        reads.append(arguments)
-        if len(reads) == 30:
-            raise MemoryError
-        return pread(*arguments)
-    monkeypatch.setattr(records.os, 'pread', without_memory)
-    with pytest.raises(MemoryError):
-        shards.trained(dataset, 20)
-
-
 @pytest.mark.parametrize('limit', [0, 1000])
 @pytest.mark.parametrize('training', [True, False])
 def test_a_shard_that_vanishes_is_named_within_a_minute(folder, training, limit):

@@ -92,6 +92,8 @@ class Disturber:
 
     def kill(self):
         training = self._start()
+        if self._chance.random() < 0.75:
+            training.wait_for_steps()  # else most kills come while it starts
         status = training.end(self._chance.uniform(0, 2 * self._pause))
         assert status == -9, f'it ended with {status}:\n{training.printed}'
         return training.stage()

@@ -143,7 +143,7 @@ def check(folder, records, **options):
 
 
 def test_beside_a_training_that_stands_still(tmp_path, small_records, narrow):
-    check(tmp_path, small_records, network='narrow', steps=40, stopped='second', kinds=['npz'])
+    check(tmp_path, small_records, network='narrow', steps=12, stopped='second', kinds=['npz'])
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
-"""Runs that are killed, inside a save too, stopped by signals, started twice: nothing is lost, nothing comes twice."""
+"""Runs that are killed, inside a save too, stopped by signals, started twice, refused memory: nothing is lost, nothing
+comes twice.
+"""
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import checkpoints
 from tests.faults.conftest import rows
 from tests.helpers.small_processes import Started, finish, hash_in
@@ -183,3 +187,16 @@ def test_a_second_trainer_is_refused_every_time(tmp_path):
         assert 'is in use by process' in second.communicate(timeout=60) and second.returncode == 1
     first.kill()
     first.communicate()
+
+
+def test_memory_that_is_short_is_called_so(tmp_path):
+    """While it trains, the system refuses it all further memory. TensorFlow's own message says nothing of use."""
+    process = Started(tmp_path, '--steps=1000000', '--save_secs=1000', '--validate_every=1000000')
+    process.wait_for('step 3/')
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (2 ** 20, resource.RLIM_INFINITY))
+    printed = process.communicate(timeout=60)
+    *_, last = printed.splitlines()
+    assert process.returncode == 1 and last == (
+        'small_run: out of memory; free some, or lower --batch_size where there is one. It ran out while records of '
+        f'{datasets.SAMPLE_DIR} were read.'), printed
+    assert 'Traceback' not in printed

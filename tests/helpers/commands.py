@@ -53,7 +53,7 @@ def call_once(module, *arguments, positional=None):
     printed, status, message = io.StringIO(), 0, ''
     with contextlib.redirect_stdout(printed), mock.patch.object(signals, 'end', _end):
         try:
-            rest = command.parse('x', ['x', *map(str, arguments)], module.ROWS)
+            rest = command.parse('x', ['x', *map(str, arguments)], module.ROWS, positional)
             command.guarded('x', module.main, rest, module.ROWS, positional)
         except SystemExit as end:
             status, message = (1, end.code) if isinstance(end.code, str) else (end.code, '')

@@ -13,7 +13,9 @@ import gc
 import hashlib
 import importlib.machinery
 import json
+import math
 import os
+import resource
 import signal
 import sys
 import threading
@@ -38,7 +40,10 @@ WITHOUT = ('tests/commands/test_start.py', 'tests/scripts/test_end_to_end.py', '
 
 
 class Trace:
-    """A pytest plugin. tests: {test: [its fixtures, seconds, [[target, line] …]]}; fixtures: {name: the last two}."""
+    """A pytest plugin. tests: {test: [its fixtures, seconds, [[target, line] …]]}; fixtures: {name: the last two}.
+
+    Seconds are those of the processor, of children too.
+    """
 
     def __init__(self, targets):
         self._targets = {str(ROOT / target): target for target in targets}
@@ -59,7 +64,7 @@ class Trace:
 
     @contextlib.contextmanager
     def _recorded(self, kept, name):
-        lines, began = set(), time.monotonic()
+        lines, began = set(), sum(os.times()[:4])
         self._open.append(lines)
         sys.settrace(self._calls)
         threading.settrace(self._calls)
@@ -70,7 +75,7 @@ class Trace:
             if not self._open:
                 sys.settrace(None)
                 threading.settrace(None)
-            kept[name] = [time.monotonic() - began, sorted(map(list, lines))]
+            kept[name] = [sum(os.times()[:4]) - began, sorted(map(list, lines))]
 
     def _calls(self, frame, event, _):
         target = self._targets.get(frame.f_code.co_filename)
@@ -178,18 +183,22 @@ def try_mutant(target, mutant, tests, result):
 
 
 def in_child(function, timeout, log):
-    """Calls a function in a fork of this process. Returns whether it ended in time by itself, and well."""
+    """Calls a function in a fork of this process. Returns whether it ended in time by itself, and well.
+
+    timeout: seconds of the processor; five times as many by the clock, for a busy machine is no hang.
+    """
     child = os.fork()
     if not child:
         status = 1
         with contextlib.suppress(BaseException), open(log, 'w') as file:
             os.setsid()
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(timeout),) * 2)
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
             function()
             status = 0
         os._exit(status)
-    end = time.monotonic() + timeout
+    end = time.monotonic() + 5 * timeout
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

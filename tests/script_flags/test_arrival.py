@@ -112,6 +112,7 @@ ARRIVES = {
     'log_every_n_steps': (4, {'train.pace.log_every': 4}),
     'save_interval_secs': (60, {'train.pace.save_secs': 60}),
     'save_summaries_secs': (70, {'train.pace.summary_secs': 70}),
+    'summaries': ('pictures', {'train.pictures': True}),
     'max_rollbacks': (5, {'train.pace.max_rollbacks': 5}),
     'allow_changes': ('seed,dataset', {'check_allowed.allowed': ['seed', 'dataset'], 'agreed_spec.other_data': True}),
     'strategy': ('multi_worker', dict.fromkeys(

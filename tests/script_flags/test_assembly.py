@@ -6,6 +6,7 @@ import pytest
 import train_image_classifier
 from alexnet_tf.console import signals
 from alexnet_tf.model import evaluation
+from alexnet_tf.run_folder import checkpoints, settings
 from alexnet_tf.script_flags.train import ROWS
 from alexnet_tf.training import run
 from tests.helpers import calls
@@ -75,7 +76,10 @@ def test_what_it_says_at_the_end_of_other_runs(train, tmp_path):
 def test_the_sample_needs_no_folder_afterwards(small_records, tmp_path):
     with flags_of(ROWS), calls.noted(FUNCTIONS):
         said = call_once(train_image_classifier, f'--train_dir={tmp_path}').stdout
-    assert 'on 2000 images of 10 classes' in said and '--dataset_dir' not in said.splitlines()[-1]
+    assert 'on 2000 images of 10 classes' in said
+    trained = f'--checkpoint_path={shlex.quote(str(tmp_path))}'
+    assert said.splitlines()[-1] == (f'Next: python eval_image_classifier.py {trained} --views=10, or python -m '
+                                     f'alexnet_tf.export {trained} --output_dir=exported')
 
 
 def test_what_goes_together_is_not_refused(small_records, tmp_path):
@@ -86,6 +90,22 @@ def test_what_goes_together_is_not_refused(small_records, tmp_path):
                 ['--optimizer=sgd', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1'],
                 ['--validation_split_name=', '--learning_rate_decay_type=fixed'],
                 ['--num_clones=2', '--batch_size=6'])])) == {''}
+
+
+def test_a_plateau_of_no_validation_is_refused(small_records, tmp_path):
+    with calls.noted(FUNCTIONS):
+        message, = messages_of('train_image_classifier', [[
+            f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--learning_rate_decay_type=plateau',
+            '--validation_split_name=']])
+    assert '--learning_rate_decay_type=plateau needs a validation split' in message
+
+
+def test_a_run_that_goes_on_keeps_the_settings_it_began_with(train, tmp_path, monkeypatch):
+    begun = train('--hidden_bias=0.5')[1]
+    settings.write(str(tmp_path / 'a run'), {
+        name.removeprefix('write.values.'): value for name, value in begun.items() if 'write.values.' in name})
+    monkeypatch.setattr(checkpoints, 'find', lambda folder: f'{folder}/model.ckpt-1')
+    assert train('--hidden_bias=0.25')[1]['write.values.hidden_bias'] == 0.5
 
 
 def test_rates_of_single_variables_are_refused_where_the_optimizer_cannot(small_records, tmp_path):

@@ -63,14 +63,43 @@ WRONG = {
     },
     'alexnet_tf.build_tfrecords': {
         'input_dir': [['--input_dir={tmp}/none'], ['--input_dir={file}'], ['--input_dir={empty}']],
+        'imagenet_archives': [['--imagenet_archives={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={file}/x'], ['--output_dir={link}/x']],
         'synset_names': [['--synset_names={tmp}/none'], ['--synset_names={latin1}'], ['--synset_names={file}']],
+        'beam_runner': [['--beam_runner=NoSuchRunner']],
+        'beam_options': [['--beam_options=--a'], ['--beam_runner=DirectRunner', '--beam_options=a,']],
         '': [['--train_shards=3'], ['positional']],
     },
     'alexnet_tf.export': {
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x'], ['--output_dir={run}']],
+        'publish_dir': [['--publish_dir={tmp}/x']],
+        'served_name': 'any text', 'license': 'any text',
         '': [['positional']],
+    },
+    'alexnet_tf.predict': {
+        'images': [['--images='], ['--images=a.jpg,']],
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}'],
+                            ['--checkpoint_path={run}', '--server=localhost:1'],
+                            ['--checkpoint_path={run}', '--saved_model={run}']],
+        'saved_model': [['--saved_model={tmp}/none'], ['--saved_model={run}'], ['--saved_model={file}']],
+        'server': [['--server=localhost'], ['--server=ftp://localhost:1'], ['--server=localhost:99999']],
+        'served_name': 'a server may call its model as it likes',
+        '': [['positional']],
+    },
+    'alexnet_tf.visualize': {
+        'picture': [['--picture=nothing'], ['--picture=kernels,'], ['--picture=curves']],
+        'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
+        'dataset_dir': [[f'--dataset_dir={{{name}}}', '--picture=augmentations,train:0'] for name in ('file', 'empty')],
+        'dataset_split_name': [['--dataset_split_name=none', '--picture=predictions', '--checkpoint_path={run}']],
+        '': [['--picture=kernels,photo.jpg'], ['--picture=curves,{empty}'], ['--picture=curves,{tmp}/none'],
+             *([f'--picture={picture}', '--checkpoint_path={run}'] for picture in (
+                 'predictions,{file}', 'predictions,{tmp}/none', 'activations,{empty}', 'predictions,validation:500')),
+             ['--picture=predictions,train:0', '--checkpoint_path={run}', '--dataset_split_name=train'],
+             ['--picture=augmentations,{file}'], ['--picture=augmentations,none:0'], ['--picture=network', '--seed=1'],
+             ['--picture=augmentations,train:0', '--resize_side_max=255'],
+             ['--picture=network', '--model_name=alexnet_v2', '--variant=caffe'], ['positional']],
     },
     'alexnet_tf.import_weights': {
         'source': [['--source={tmp}/none'], ['--source={file}'], ['--source={empty}'], ['--source=/dev/zero']],
@@ -90,6 +119,14 @@ WRONG = {
         'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
         '': [['one', 'two']],
     },
+    'alexnet_tf.inspect_dataset': {
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'splits': [['--splits=none'], ['--splits=train,']],
+        'csv': [['--csv={empty}'], ['--csv={file}/x.csv'], ['--csv={tmp}/x']],
+        'contact_sheet': [['--contact_sheet={tmp}/x.none'], ['--contact_sheet={file}/x.png'],
+                          ['--contact_sheet={empty}']],
+        '': [['one', 'two'], ['--examples=3'], ['--seed=3'], ['--labels_offset=1000']],
+    },
 }
 BASE = {
     'train_image_classifier': ['--dataset_dir={records}', '--train_dir={tmp}/train', '--max_number_of_steps=0',
@@ -97,9 +134,12 @@ BASE = {
     'eval_image_classifier': ['--dataset_dir={records}', '--checkpoint_path={run}'],
     'alexnet_tf.build_tfrecords': ['--input_dir={images}', '--output_dir={tmp}/records'],
     'alexnet_tf.export': ['--checkpoint_path={run}', '--output_dir={tmp}/exported'],
+    'alexnet_tf.predict': ['--images=photo.jpg'],
+    'alexnet_tf.visualize': ['--picture=kernels', '--output={tmp}/k.png'],
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
+    'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
 }
 
 

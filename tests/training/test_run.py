@@ -1,4 +1,6 @@
 """run.begin and run.train: what is put together there reaches the state, the step, the batches and the validation."""
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from alexnet_tf.training import optimizers, run
 from alexnet_tf.training.pace import Pace
 from alexnet_tf.training.plateau import Plateau
 from alexnet_tf.training.schedules import Decay
+from alexnet_tf.training.step import make_train_step
 from nets import ops
 from tests.helpers import small_run
 
@@ -94,6 +97,11 @@ def test_the_step_has_the_mean_the_noise_the_smoothing_and_the_decay(splits):
     np.testing.assert_allclose(layer.kernel, weights - 0.001 * (gradients[0] + 0.5 * weights), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize('function', [run.pieces, make_train_step])
+def test_without_a_word_weights_decay_by_the_papers_rate(function):
+    assert inspect.signature(function).parameters['weight_decay'].default == 0.0005
+
+
 def test_the_validation_scores_the_middle_of_every_image_once(splits):
     state = new_state()
     state.model.get_layer('fc8').kernel.assign(0.01 * tf.random.stateless_normal([4, 4, 8, 10], [1, 2]))
@@ -133,6 +141,14 @@ def test_a_run_writes_and_says_what_it_does(splits, tmp_path):
     assert sum(line.startswith('step ') for line in lines) == 3
     assert lines[-2:] == [f'Bad records left out of split {split!r} of {datasets.SAMPLE_DIR}: 0 of {count} '
                           '(--max_bad_records=2).' for split, count in (('train', 40), ('validation', 20))]
+
+
+def test_a_batch_of_more_images_than_there_are_is_noted(splits, tmp_path):
+    small = small_run.first(splits[0], BATCH)
+    for count in (BATCH, BATCH - 1):
+        _, lines = train(tmp_path / str(count), [small_run.first(small, count)], pace=Pace(1, BATCH, count))
+        noted = [line for line in lines if line.startswith(f'Note: a batch of {BATCH} is more than the {count} train')]
+        assert len(noted) == (count < BATCH)
 
 
 def test_without_a_validation_split_there_is_no_result(splits, tmp_path):

@@ -36,6 +36,11 @@ def test_by_hand(decay_type, kwargs, expected):
     assert {step: rate(step, decay_type, **kwargs) for step in expected} == pytest.approx(expected, rel=1e-12)
 
 
+def test_without_a_word_a_rate_falls_as_in_slims_flags_but_over_thirty_epochs():
+    assert rate(299, 'exponential') == 0.4 and rate(300, 'exponential') == pytest.approx(0.04)
+    assert rate(150, 'polynomial') == pytest.approx((0.4 + 0.0001) / 2) and rate(300, 'polynomial') == 0.0001
+
+
 def test_steps_per_epoch_need_not_be_whole():
     # 2000 examples in batches of 32: 62.5 steps per epoch, so epoch 1 begins within step 62, epoch 2 with step 125.
     rates = [rate(step, 'piecewise', steps_per_epoch=62.5, boundaries=(1, 2)) for step in (62, 63, 124, 125)]
