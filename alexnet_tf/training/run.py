@@ -32,8 +32,8 @@ def begin(model, *, optimizer, train_dir=None, trainable_scopes=(), plateau=None
     return state
 
 
-def train(state, dataset, validation=None, *, train_dir, pace, rates, pictures=False, notice=None, team=ALONE, log=print,
-          **options):
+def train(state, dataset, validation=None, *, train_dir, pace, rates, pictures=False, notice=None, team=ALONE,
+          log=print, **options):
     """Trains from the state's step to pace.max_steps.
 
     Args:
