@@ -134,7 +134,7 @@ def workers():
         with tempfile.TemporaryDirectory() as folder:
             speeds = _train_together(number, folder)
         one = rows[0].median if rows else None
-        rows.append(timing.row(f'train alexnet_v2, {number} workers', 'alexnet_tf', 'float32', FLAGS.cluster_batch,
+        rows.append(timing.row(f'train alexnet_v2, workers: {number}', 'alexnet_tf', 'float32', FLAGS.cluster_batch,
                                'images/s', speeds, ratio=one and statistics.median(speeds) / one))
     return rows
 

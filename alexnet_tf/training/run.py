@@ -57,8 +57,8 @@ def train(state, dataset, validation=None, *, train_dir, pace, rates, pictures=F
                                                 **options)
     try:
         return loop.train(state, train_step, batches_from, train_dir=train_dir, rates=rates, pace=pace,
-                          validate=validate, pictures=_pictures(state, options) if pictures else None, notice=notice,
-                          team=team, log=log)
+                          validate=validate, notice=notice, team=team, log=log,
+                          pictures=_pictures(state, options) if pictures and team.is_chief else None)
     finally:
         for split in filter(None, (dataset, validation)):
             split.report_bad(log)

@@ -12,7 +12,7 @@ from alexnet_tf.console import signals
 
 EVERY = 3  # seconds between two rounds
 ANSWER = 2  # seconds in which a worker must answer
-PATIENCE = 35  # seconds without an answer: a network that fails for 20 s is waited for
+PATIENCE, MISSES = 35, 3  # seconds, and rounds, without an answer after which it counts as gone
 
 
 class Watch:
@@ -54,14 +54,17 @@ class Watch:
             time.sleep(0.5)
 
     def _watch(self):
-        seen = dict.fromkeys(self._others, time.monotonic())
+        seen, misses = dict.fromkeys(self._others, time.monotonic()), dict.fromkeys(self._others, 0)
         while not self._ended.wait(EVERY):
             for index in self._others:
                 fault = self._fault(index)
                 if fault is None:
-                    seen[index] = time.monotonic()
-                elif isinstance(fault, tf.errors.FailedPreconditionError) or (
-                        time.monotonic() - seen[index] > PATIENCE):  # the first: it was started anew
+                    seen[index], misses[index] = time.monotonic(), 0
+                    continue
+                misses[index] += 1
+                # Not by the clock alone: this process itself may have been stopped for a while.
+                silent = time.monotonic() - seen[index] > PATIENCE and misses[index] >= MISSES
+                if silent or isinstance(fault, tf.errors.FailedPreconditionError):  # which says: it was started anew
                     self._end([index])
                 if self._ended.is_set():
                     return

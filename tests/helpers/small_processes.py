@@ -61,8 +61,12 @@ class Started:
 
     def wait_for(self, text):
         """Reads what it prints up to a line with the text."""
-        if not any(text in line for line in self.stdout):
-            raise AssertionError(f'the process ended before it said {text!r}')
+        said = []
+        for line in self.stdout:
+            said.append(line)
+            if text in line:
+                return
+        raise AssertionError(f'the process ended before it said {text!r}:\n{"".join(said)}')
 
 
 def finish(folder, *arguments):

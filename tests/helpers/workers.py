@@ -39,8 +39,13 @@ def ended(workers, timeout=300):
     return [(worker.returncode, text) for worker, text in zip(workers, printed)]
 
 
+def check_ended(workers, status=0):
+    """What workers print that end with a status, all of them."""
+    results = ended(workers)
+    assert {each for each, _ in results} == {status}, '\n'.join(text for _, text in results)
+    return [text for _, text in results]
+
+
 def finish(folder, count, *arguments):
     """What the workers of a training that goes to its end print."""
-    results = ended(start_all(folder, count, *arguments))
-    assert [status for status, _ in results] == [0] * count, '\n'.join(text for _, text in results)
-    return [text for _, text in results]
+    return check_ended(start_all(folder, count, *arguments))
