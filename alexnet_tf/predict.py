@@ -45,10 +45,8 @@ def main():
     flag_table.check_effects(ROWS)
     from alexnet_tf.prediction import image_files
     found = image_files.find(FLAGS.images, log)
-    source = None  # there is nothing to ask it
-    if any(why is None for _, why in found):
-        with contextlib.redirect_stdout(sys.stderr):
-            source = choose_source()
+    with contextlib.redirect_stdout(sys.stderr):
+        source = choose_source()
     unreadable = print_answers(found, source)
     if unreadable:
         log(f'{unreadable} of {len(found)} could not be read; they are named above.')

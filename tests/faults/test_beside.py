@@ -142,6 +142,7 @@ def check(folder, records, **options):
     assert max(found) == options['steps']
 
 
+@pytest.mark.slow
 def test_beside_a_training_that_stands_still(tmp_path, small_records, narrow):
     check(tmp_path, small_records, network='narrow', steps=12, stopped='second', kinds=['npz'])
 

@@ -35,6 +35,7 @@ def test_print_recipe_shows_values_and_sources():
     assert printed_recipe()['--momentum'].split() == ['0.9', 'default']
 
 
+@pytest.mark.slow
 def test_the_original_recipe_trains_is_evaluated_and_exported(small_records, tmp_path, narrow):
     folder = tmp_path / 'run'
     # 48 images in batches of 8: 6 steps per epoch; conv1 is frozen and noise off from the third step on

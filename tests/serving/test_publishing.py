@@ -133,7 +133,7 @@ def check_kills(run, folder, moments, at_the_end):
 
 
 def test_a_killed_export_leaves_a_whole_version_or_none(run, tmp_path):
-    check_kills(run, tmp_path / 'models', [('saved_model.pb', 0), ('README.md', 0)], at_the_end=1)
+    check_kills(run, tmp_path / 'models', [('saved_model.pb', 0)], at_the_end=1)
 
 
 @pytest.mark.slow
