@@ -13,7 +13,7 @@ from tests.helpers.fuzz import cases
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='asks Linux for the memory')
 FORMATS = ('records', 'images', 'dataset_info', 'tfds_folder', 'model_json', 'checkpoint', 'run_folder', 'onnx_model',
            'caffemodel', 'npz')
-COUNT = 100
+COUNT = 200
 
 
 def run(name, folder, count, **options):
