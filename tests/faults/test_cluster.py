@@ -14,7 +14,6 @@ import pytest
 from alexnet_tf.data import datasets
 from alexnet_tf.run_folder import checkpoints, metrics
 from tests.helpers import workers
-from tests.helpers.commands import call
 from tests.helpers.saved import content
 from tests.helpers.small_processes import Started
 
@@ -43,12 +42,12 @@ def check_others_end(others, since):
 
 
 @pytest.mark.parametrize('count', [2, 4])
-def test_the_same_cluster_twice_and_one_process(tmp_path, count, narrow):
+def test_the_same_cluster_twice_and_one_process(tmp_path, count):
     """All records are in one file, which is less than the workers."""
     for name in ('one', 'again'):
         workers.finish(tmp_path / name, count)
     assert left_by(tmp_path / 'one') == left_by(tmp_path / 'again')
-    call('train_image_classifier', f'--train_dir={tmp_path / "alone"}', *workers.FLAGS, check=True)
+    workers.alone(tmp_path / 'alone')
     alone, found = (content(checkpoints.find(str(tmp_path / name))) for name in ('alone', 'one'))
     for name in set(alone) - {'optimizer/learning_rate'}:
         np.testing.assert_allclose(found[name], alone[name], rtol=0, atol=1e-5, err_msg=name)

@@ -39,6 +39,12 @@ def ended(workers, timeout=300):
     return [(worker.returncode, text) for worker, text in zip(workers, printed)]
 
 
+def alone(folder, *arguments):
+    """What one process prints that trains as a cluster would."""
+    return check_ended([Started('train_image_classifier', f'--train_dir={folder}', *FLAGS, *arguments,
+                                module='narrow')])[0]
+
+
 def check_ended(workers, status=0):
     """What workers print that end with a status, all of them."""
     results = ended(workers)

@@ -21,7 +21,7 @@ def saved(folder):
     return content(checkpoints.find(str(folder)))
 
 
-def test_two_workers_that_a_signal_to_one_stops_are_one_process(tmp_path, narrow):
+def test_two_workers_that_a_signal_to_one_stops_are_one_process(tmp_path):
     """Fifty steps, other numbers of workers and resuming are in the slow tests."""
     two, one = tmp_path / 'two', tmp_path / 'one'
     chief, other = both = workers.start_all(two, 2)
@@ -32,8 +32,7 @@ def test_two_workers_that_a_signal_to_one_stops_are_one_process(tmp_path, narrow
         step = int(re.search(r'stopped by SIGTERM at step (\d+), which is saved', printed)[1])
         assert 22 <= step <= 25 and 'Traceback' not in printed
     assert step == checkpoints.step_of(checkpoints.find(str(two))) and 'step ' not in printed.split('stopped by')[0]
-    alone = [flag for flag in workers.FLAGS if 'threads' not in flag]  # TensorFlow takes their number once a process
-    call('train_image_classifier', f'--train_dir={one}', *alone, f'--max_number_of_steps={step}', check=True)
+    workers.alone(one, f'--max_number_of_steps={step}')
     found, expected, before = saved(two), saved(one), content(two / 'model.ckpt-20')
     weights = [name for name in expected if name.startswith(('alexnet_v2/', 'optimizer/m/'))]
     assert set(found) == set(expected) and len(weights) == 32
@@ -56,9 +55,9 @@ def parts(count, number):
     return [team.share(number) for team in teams]
 
 
-@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.parametrize('count', [3])
 def test_every_example_is_one_workers(tmp_path, count):
-    """Records in one file, fewer than the workers."""
+    """Of records in one file, which is fewer than the workers."""
     folder = shards.write_split(tmp_path, shards.pictures(range(13)))
     dataset = datasets.open_dataset(str(folder), 'train')
 
