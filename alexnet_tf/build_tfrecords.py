@@ -37,6 +37,8 @@ ROWS = (
     Flag('beam_runner', str, None, "Apache Beam's runner that writes the shards: DirectRunner (on this machine), "
          'FlinkRunner, SparkRunner, ….'),
     Flag('beam_options', list, [], "Options of Beam's runner, as --beam_options=--flink_master=host:8081,….",
+         valid=(lambda options: all(option.startswith('--') for option in options),
+                'must be options that begin with --, with commas between; none may have a comma itself'),
          works_with=(('beam_runner', SET),)),
 )
 

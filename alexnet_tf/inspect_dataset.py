@@ -14,6 +14,7 @@ from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import LARGEST, SET, Flag
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.files import writing
+from alexnet_tf.pictures import figures
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -32,10 +33,12 @@ ROWS = (
 
 def main():
     flag_table.check_effects(ROWS)
-    for name in 'csv', 'contact_sheet':
-        _check_output(name, FLAGS[name].value)
+    if FLAGS.csv:
+        _check_csv(FLAGS.csv)
+    if FLAGS.contact_sheet:
+        figures.check(FLAGS.contact_sheet, 'contact_sheet')
     load_tensorflow()
-    from alexnet_tf.data import contact_sheet, datasets, inspection
+    from alexnet_tf.data import datasets, inspection
     opened = []
     for split in dict.fromkeys(FLAGS.splits) or datasets.splits(FLAGS.dataset_dir):
         offset = opened[0].labels_offset if opened else FLAGS.labels_offset
@@ -48,8 +51,7 @@ def main():
                              'choose one of them with --splits.')
     if FLAGS.contact_sheet:
         drawn = next((dataset for dataset in opened if dataset.split == 'train'), opened[0])
-        contact_sheet.draw(drawn, FLAGS.contact_sheet, seed=FLAGS.seed, count=FLAGS.examples)
-        print(f'The contact sheet is in {FLAGS.contact_sheet}.')
+        draw(drawn)
     surveys = [inspection.survey(dataset, decode=FLAGS.decode) for dataset in opened]
     print('\n'.join(inspection.describe(surveys)))
     if FLAGS.csv:
@@ -60,12 +62,17 @@ def main():
         print(f'The images of each class are in {FLAGS.csv}.')
 
 
-def _check_output(name, path):
-    if path and (os.path.isdir(path) or not os.path.splitext(path)[1]):
-        raise ValueError(f'--{name}={path} must be the name of a file, with an ending such as '
-                         f'{".csv" if name == "csv" else ".png"}.')
-    if path:
-        writing.check_writable(os.path.dirname(path) or '.', name)
+def draw(dataset):
+    from alexnet_tf.pictures import contact_sheet
+    with figures.style():
+        figures.save(contact_sheet.draw(dataset, seed=FLAGS.seed, count=FLAGS.examples), FLAGS.contact_sheet)
+    print(f'The contact sheet is in {FLAGS.contact_sheet}.')
+
+
+def _check_csv(path):
+    if os.path.isdir(path) or not os.path.splitext(path)[1]:
+        raise ValueError(f'--csv={path} must be the name of a file, with an ending such as .csv.')
+    writing.check_writable(os.path.dirname(path) or '.', 'csv')
 
 
 def cli():

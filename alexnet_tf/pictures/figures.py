@@ -19,15 +19,15 @@ _STYLE = {'font.size': 8, 'axes.titlesize': 9, 'figure.titlesize': 10, 'legend.f
           'svg.hashsalt': 'alexnet_tf', 'axes.spines.top': False, 'axes.spines.right': False}
 
 
-def check(path):
-    """Refuses, before long work, a picture that could not be written. Raises: ValueError."""
+def check(path, flag='output'):
+    """Refuses, before long work, a picture that could not be written. flag: that names it. Raises: ValueError."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ValueError("pictures need matplotlib, which is not installed; pip install 'matplotlib>=3.6'") from None
     if os.path.isdir(path) or os.path.splitext(path)[1].lower() not in SUFFIXES:
-        raise ValueError(f'--output={path}; it must be the name of a file that ends in {" or ".join(SUFFIXES)}.')
-    writing.check_writable(os.path.dirname(path) or '.', 'output')
+        raise ValueError(f'--{flag}={path}; it must be the name of a file that ends in {" or ".join(SUFFIXES)}.')
+    writing.check_writable(os.path.dirname(path) or '.', flag)
 
 
 @contextlib.contextmanager

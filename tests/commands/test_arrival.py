@@ -15,19 +15,20 @@ from alexnet_tf import compare_curve
 from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.console import signals
 from alexnet_tf.console.flag_table import UNSET
-from alexnet_tf.data import (
-    batches,
-    contact_sheet,
-    datasets,
-    folder_builder,
-    inspection,
-    service_address,
-    service_reader,
-)
+from alexnet_tf.data import batches, datasets, folder_builder, inspection, service_address, service_reader
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
-from alexnet_tf.pictures import augmentations, figures, kernels, network, predictions, subjects, whole_split
+from alexnet_tf.pictures import (
+    augmentations,
+    contact_sheet,
+    figures,
+    kernels,
+    network,
+    predictions,
+    subjects,
+    whole_split,
+)
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import card, publishing, saved_model, warmup
@@ -105,7 +106,8 @@ COMMANDS = {  # module: (functions, arguments of all calls)
         {(writing, 'check_writable'): None, (datasets, 'open_dataset'): None, (writing, 'write_text'): lambda *_: None,
          (inspection, 'survey'): lambda dataset, **_: inspection.Survey(
              dataset, np.zeros(dataset.num_classes, int), np.zeros([0, 2]), {}, []),
-         (contact_sheet, 'draw'): lambda *_, **__: None}, ['--dataset_dir={records}', '--splits=train']),
+         (contact_sheet, 'draw'): lambda *_, **__: 'a figure', (figures, 'check'): None,
+         (figures, 'save'): lambda *_: None}, ['--dataset_dir={records}', '--splits=train']),
 }
 AUGMENTED = ['--picture=augmentations,train:3']
 NOT_COMPARED = ('.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset',
@@ -277,8 +279,9 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
                                 'write_text.path': '{tmp}/c.csv', 'write_text.text': lambda _, after: (
                                     after.startswith('label,class,train\n1,airplane,0\n'))}),
         'contact_sheet': ('{tmp}/c.png', {
-            'check_writable.folder': '{tmp}', 'check_writable.flag': 'contact_sheet',
-            'draw.dataset': ('other', 'train'), 'draw.path': '{tmp}/c.png', 'draw.seed': 0, 'draw.count': 8},
+            'check.path': '{tmp}/c.png', 'check.flag': 'contact_sheet', 'check_writable.folder': '{tmp}',
+            'check_writable.flag': 'contact_sheet', 'save.figure': 'a figure', 'save.path': '{tmp}/c.png',
+            'draw.dataset': ('other', 'train'), 'draw.seed': 0, 'draw.count': 8},
             '--dataset_dir={other}'),
         'examples': (3, {'draw.count': 3}, '--contact_sheet={tmp}/c.png'),
         'seed': (3, {'draw.seed': 3}, '--contact_sheet={tmp}/c.png'),

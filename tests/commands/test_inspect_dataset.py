@@ -79,11 +79,11 @@ def test_the_sample_that_comes_along_and_its_picture(tmp_path):
     printed = inspected(datasets.SAMPLE_DIR, '--examples=2', f'--contact_sheet={tmp_path}/made/sheet.png')
     assert 'train: 2000 images, 0 damaged records' in printed and 'mean image mean_image.npy' in printed
     height, width, _ = tf.io.decode_png((tmp_path / 'made' / 'sheet.png').read_bytes()).shape
-    assert width > height > 300
+    assert (height, width) == (round(120 * (0.65 + 2 * 1.15)), 900)
 
 
 def test_without_matplotlib_a_picture_is_refused_at_once(records, monkeypatch):
     for name in ('matplotlib', 'matplotlib.figure'):
         monkeypatch.setitem(sys.modules, name, None)
     result = call(inspect_dataset, records, f'--contact_sheet={records}/sheet.png', positional='dataset_dir')
-    assert result.returncode == 1 and 'needs matplotlib: pip install matplotlib' in result.stderr and not result.stdout
+    assert result.returncode == 1 and 'pictures need matplotlib' in result.stderr and not result.stdout

@@ -21,6 +21,12 @@ pytestmark = pytest.mark.slow
 SPEEDS = 'examples_per_sec', 'input_wait'
 ENDS = 60  # seconds within which the others must end
 GONE = r'does not answer any more'
+KILLS = '--save_interval_secs=0', '--validate_every_n_steps=5', '--max_number_of_steps=60'
+# (worker, moment): of a run that saves after every step and validates every fifth.
+PLACED = [(0, moment) for moment in (
+    'tensors:7', 'tensors:7:after', 'sync:31', 'manifest:9', 'rename:20', 'state:12', 'state:12:after',
+    'removal:4:after',
+    'best:1', 'link:1:after', 'validation:2', 'validation:2:after')] + [(1, 'validation:2'), (1, 'validation:3:after')]
 
 
 def left_by(folder):
@@ -53,15 +59,32 @@ def test_the_same_cluster_twice_and_one_process(tmp_path, count):
         np.testing.assert_allclose(found[name], alone[name], rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_twenty_kills(tmp_path):
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    """What a cluster of two leaves that nobody disturbs."""
+    folder = tmp_path_factory.mktemp('undisturbed')
+    workers.finish(folder, 2, *KILLS)
+    return left_by(folder)
+
+
+@pytest.mark.parametrize(('victim', 'moment'), PLACED)
+def test_killed_in_a_save_and_in_a_validation(tmp_path, undisturbed, victim, moment):
+    both = workers.start_all(tmp_path, 2, *KILLS, deaths={victim: moment})
+    printed = both[victim].communicate()
+    since = time.monotonic()
+    assert both[victim].returncode == -signal.SIGKILL, f'{moment} was not reached:\n{printed}'
+    check_others_end([both[1 - victim]], since)
+    workers.finish(tmp_path, 2, *KILLS)
+    assert left_by(tmp_path) == undisturbed
+
+
+def test_twenty_kills(tmp_path, undisturbed):
     """At random moments of a run that saves after every step and validates every fifth; every fourth at the start."""
-    arguments = '--save_interval_secs=0', '--validate_every_n_steps=5', '--max_number_of_steps=60'
-    workers.finish(tmp_path / 'whole', 2, *arguments)
-    expected, run, kills, moments = left_by(tmp_path / 'whole'), 0, 0, []
+    run, kills, moments = 0, 0, []
     random.seed(0)
     while kills < 20:
         folder = tmp_path / str(run)
-        both = workers.start_all(folder, 2, *arguments)
+        both = workers.start_all(folder, 2, *KILLS)
         if kills % 4:
             both[0].wait_for(', epoch ')
         victim = kills % 2
@@ -75,12 +98,12 @@ def test_twenty_kills(tmp_path):
             moments.append((victim, checkpoints.find(str(folder)), round(time.monotonic() - since, 1)))
         else:
             workers.check_ended(both)
-            assert left_by(folder) == expected
+            assert left_by(folder) == undisturbed
             shutil.rmtree(folder)
             run += 1
     print(moments)
-    workers.finish(folder, 2, *arguments)
-    assert left_by(folder) == expected
+    workers.finish(folder, 2, *KILLS)
+    assert left_by(folder) == undisturbed
 
 
 @pytest.mark.parametrize('victim', [0, 1])

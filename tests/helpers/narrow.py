@@ -1,8 +1,11 @@
 """Runs a command with networks of a sixteenth of the kernels: the same tables, all else as it is for users.
 
     python -m tests.helpers.narrow train_image_classifier --train_dir=…
+
+DIE_AT=stage:count in the environment: it kills itself there, as small_run's --die_at says.
 """
 import importlib
+import os
 import sys
 
 from alexnet_tf.ablation.variants import narrowed
@@ -17,6 +20,9 @@ def main(arguments=None):
     """arguments: a command and its flags; None: those of the process."""
     for name, table in TABLES.items():
         setattr(alexnet, name, table)
+    if 'DIE_AT' in os.environ:
+        from tests.helpers import small_run
+        small_run.arm(os.environ['DIE_AT'])
     module, *rest = arguments or sys.argv[1:]
     sys.argv[1:] = rest
     importlib.import_module(module).cli()

@@ -26,6 +26,7 @@ import tf_keras
 from alexnet_tf.console import command, signals, terminal
 from alexnet_tf.data import datasets
 from alexnet_tf.files import writing
+from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import checkpoints, lock
 from alexnet_tf.training import loop, optimizers, run, start
 from alexnet_tf.training.devices import make_strategy
@@ -34,12 +35,14 @@ from alexnet_tf.training.plateau import Plateau
 from alexnet_tf.training.schedules import Decay
 from nets import keras_layers, slim_checkpoints
 
-# What is called while a checkpoint is written, in this order, and for which paths; death comes before or after it.
+# What is called while a checkpoint is written, in this order, and for which paths, and a validation; death comes before
+# or after it.
 STAGES = {
     'tensors': (slim_checkpoints, 'save', None), 'sync': (writing, 'sync', None),
     'manifest': (writing, 'write_json', None), 'rename': (os, 'replace', None),
     'state': (writing, 'write_text', lambda path: path.endswith('/checkpoint')),
-    'removal': (os, 'remove', os.path.exists), 'best': (checkpoints, 'save_best', None), 'link': (os, 'link', None)}
+    'removal': (os, 'remove', os.path.exists), 'best': (checkpoints, 'save_best', None), 'link': (os, 'link', None),
+    'validation': (evaluation, 'evaluate', None)}
 MEAN = (120.0, 110.0, 100.0)
 RATES = Decay('plateau', 1e-6)
 

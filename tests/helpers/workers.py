@@ -22,15 +22,16 @@ def tf_config(addresses, index):
     return {'TF_CONFIG': json.dumps({'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})}
 
 
-def start(folder, index, addresses, *arguments):
-    """One worker of a training with narrow networks, as a small_processes.Started."""
+def start(folder, index, addresses, *arguments, die_at=None):
+    """One worker of a training with narrow networks, as a small_processes.Started. die_at: of narrow."""
     return Started('train_image_classifier', '--strategy=multi_worker', f'--train_dir={folder}', *FLAGS, *arguments,
-                   module='narrow', environment=tf_config(addresses, index))
+                   module='narrow', environment=tf_config(addresses, index) | ({'DIE_AT': die_at} if die_at else {}))
 
 
-def start_all(folder, count, *arguments):
+def start_all(folder, count, *arguments, deaths=()):
+    """deaths: {index: die_at} of workers that kill themselves."""
     addresses = free_addresses(count)
-    return [start(folder, index, addresses, *arguments) for index in range(count)]
+    return [start(folder, index, addresses, *arguments, die_at=dict(deaths).get(index)) for index in range(count)]
 
 
 def ended(workers, timeout=300):

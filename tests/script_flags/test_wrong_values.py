@@ -70,7 +70,8 @@ WRONG = {
         'output_dir': [['--output_dir={file}'], ['--output_dir={file}/x'], ['--output_dir={link}/x']],
         'synset_names': [['--synset_names={tmp}/none'], ['--synset_names={latin1}'], ['--synset_names={file}']],
         'beam_runner': [['--beam_runner=NoSuchRunner'], ['--beam_runner=FlinkRunner', '--num_processes=2']],
-        'beam_options': [['--beam_options=--a'], ['--beam_runner=DirectRunner', '--beam_options=a,']],
+        'beam_options': [['--beam_options=--a'], ['--beam_runner=DirectRunner', '--beam_options=a=1'],
+                         ['--beam_runner=DirectRunner', '--beam_options=a,']],
         '': [['--train_shards=3'], ['positional']],
     },
     'alexnet_tf.export': {

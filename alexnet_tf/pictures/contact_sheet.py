@@ -1,16 +1,13 @@
 """A picture of random examples as training sees them: before augmentation, and after it in the first epochs."""
-import os
-
 import numpy as np
 import tensorflow as tf
 
-from alexnet_tf.console import terminal
 from alexnet_tf.data import batches, preprocessing
 from alexnet_tf.data.color_noise import color_noise
+from alexnet_tf.pictures import figures
 
 EPOCHS = 4
-_INCHES = 2  # a side of an image
-_LONGEST = 32  # characters of a class name
+LEFT, SIDE, GAP = 1.7, 1.15, 0.05  # inches: of the words, a column, what is between two
 
 
 def rows(dataset, *, seed, count):
@@ -40,40 +37,22 @@ def rows(dataset, *, seed, count):
         count -= 1
 
 
-def draw(dataset, path, *, seed=0, count=8):
-    """Writes the picture of a Dataset's examples, a row each.
-
-    Raises: ValueError without matplotlib, without a usable record, for a kind of file that matplotlib does not write.
-    """
-    try:
-        from matplotlib.figure import Figure  # without pyplot no display is needed
-    except ImportError as error:
-        raise ValueError("--contact_sheet needs matplotlib: pip install matplotlib, or pip install -e '.[plot]'."
-                         ) from error
+def draw(dataset, *, seed=0, count=8):
+    """A Figure of a Dataset's examples, a row each. Raises: ValueError without a usable record."""
     chosen = list(rows(dataset, seed=seed, count=count))
     if not chosen:
         raise ValueError(f'{dataset.folder} has no usable record for a contact sheet.')
-    drawn = Figure(figsize=(_INCHES * (EPOCHS + 2), _INCHES * len(chosen) + 0.6), dpi=110, layout='constrained')
-    drawn.suptitle(terminal.printable(
-        f'{dataset.folder}, split {dataset.split}: first examples of a training with seed {seed}'), parse_math=False)
-    places = drawn.subplots(len(chosen), EPOCHS + 2, squeeze=False)
-    for axes in places.flat:
-        axes.axis('off')
+    figure = figures.new(0.65 + SIDE * len(chosen))
+    figures.text(figure, 0.1, 0.1, f'{dataset.folder}, split {dataset.split}: '
+                                   f'first examples of a training with seed {seed}')
     titles = ['before', *(f'epoch {epoch}' for epoch in range(1, EPOCHS + 1))]
-    for axes, title in zip(places[0, 1:], titles):
-        axes.set_title(title, fontsize=9)
-    for (position, label, before, seen), line in zip(chosen, places):
-        line[0].text(1, 0.5, _label(dataset, position, label), ha='right', va='center', fontsize=8, parse_math=False)
-        for axes, image in zip(line[1:], (before, *seen)):
-            axes.imshow(image)
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    try:
-        drawn.savefig(path)
-    except ValueError as error:
-        raise ValueError(f'cannot draw --contact_sheet={path}: {error}') from error
-
-
-def _label(dataset, position, label):
-    name = terminal.printable(dataset.class_names[label])
-    name = name if len(name) <= _LONGEST else f'{name[:_LONGEST - 1]}…'
-    return f'{name}\nlabel {label + dataset.labels_offset}, record {position}'
+    for row, (position, label, before, seen) in enumerate(chosen):
+        top = 0.6 + SIDE * row
+        figures.text(figure, 0.1, top + 0.1, f'{figures.name(dataset.class_names[label])}\n'
+                                             f'label {label + dataset.labels_offset}\nrecord {position}')
+        for column, (image, title) in enumerate(zip((before, *seen), titles)):
+            axes = figures.inches(figure, LEFT + SIDE * column, top, SIDE - GAP, SIDE - GAP)
+            figures.image(axes, image)
+            if not row:
+                axes.set_title(title, loc='left', pad=3)
+    return figure

@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from alexnet_tf.data import batches, contact_sheet, datasets, preprocessing
+from alexnet_tf.data import batches, datasets, preprocessing
+from alexnet_tf.pictures import contact_sheet
 
 
 def test_crops_are_those_of_a_training_with_this_seed(small_records, monkeypatch):
@@ -38,4 +39,4 @@ def test_nothing_usable_is_an_error(tmp_path):
     shards.write_split(tmp_path, [shards.example(b'none', 1)])
     dataset = datasets.open_dataset(str(tmp_path), 'train', max_bad_records=3, log=lambda line: None)
     with pytest.raises(ValueError, match='has no usable record for a contact sheet'):
-        contact_sheet.draw(dataset, str(tmp_path / 'a.png'))
+        contact_sheet.draw(dataset)
