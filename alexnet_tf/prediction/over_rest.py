@@ -73,7 +73,7 @@ class Transport:
 
     def _refuse(self, status, said):
         """Raises what an HTTP status other than 200 means. said: the server's own words; None: it has not any."""
-        if status in (502, 503):
+        if status in (429, 502, 503):
             raise protocol.Unavailable(said or f'HTTP status {status}')
         if said is None:
             raise protocol.failed(self._server, f'{NO_SERVING}; HTTP status {status}')

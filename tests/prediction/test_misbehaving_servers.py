@@ -166,7 +166,7 @@ def test_class_names_that_are_no_utf_8():
 
 
 def test_a_busy_server_is_asked_again():
-    with http_server([503, 502, 200], ANSWER) as address:
+    with http_server([503, 429, 502, 200], ANSWER) as address:
         assert over_http(address, 60).predict([b'image']) == [CAT]
 
 
