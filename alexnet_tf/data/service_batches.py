@@ -5,6 +5,8 @@ in hand when it died is lost. Here that changes nothing. Batches carry their num
 does not arrive is decoded here.
 """
 import contextlib
+import hashlib
+import json
 import queue
 import re
 import threading
@@ -15,6 +17,7 @@ from alexnet_tf.data import preprocessing, service_reader
 from alexnet_tf.data.batches import TrainingBatches
 
 WINDOW = 24  # batches that wait for an earlier one; when there are so many, it is lost or late
+AGAIN = 2  # seconds until a service is asked again that has forgotten a run
 
 
 class ServiceBatches(TrainingBatches):
@@ -29,10 +32,14 @@ class ServiceBatches(TrainingBatches):
         super().__init__(dataset, **options)
         self._service, self._log, self._made, self._make_at = service, log, 0, None
         self._request = service_reader.request_for(dataset, self._seed)
+        # A dispatcher without a journal that is started again counts its tasks from the beginning, and a worker that
+        # lived on takes the first new one for its own old one: batches say whose they are.
+        asked = json.dumps([self._request, self._batch_size, self._crop])
+        self._mark = int.from_bytes(hashlib.sha256(asked.encode()).digest()[:8], 'big', signed=True)
 
     def __iter__(self):
         step, waiting = self._start_step, {}
-        with contextlib.closing(_Fetched(self._distributed)) as fetched:
+        with contextlib.closing(_Fetched(lambda: self._distributed(step), self._say_forgotten)) as fetched:
             while True:
                 while step not in waiting and len(waiting) < WINDOW:
                     images, labels, number = yield from self._next(fetched, step)
@@ -47,15 +54,13 @@ class ServiceBatches(TrainingBatches):
         """(images, labels, step) of a batch from the service, whichever comes first."""
         service = self._service
         try:
-            images, labels, numbers = fetched.next(service.timeout_secs)
+            return fetched.next(service.timeout_secs)
         except queue.Empty:
             raise ValueError(f'the data service at {service.address} gave no batch within {service.timeout_secs:g} s; '
                              'are its dispatcher and workers running? Start them, and the same command goes on from '
                              'what is saved.') from None
         except tf.errors.OpError as error:
             failed = error
-        else:
-            return images, labels, int(numbers[0]) // self._batch_size
         said = re.search(r'ValueError: (.*?)\s*\nTraceback', failed.message, re.S)
         if said:
             raise ValueError(f'the data service at {service.address}: {said[1]}')
@@ -66,13 +71,21 @@ class ServiceBatches(TrainingBatches):
         raise ValueError(f'the data service at {service.address} failed; when it runs again, the same command goes on '
                          f'from what is saved. It said: {" ".join(preprocessing.reason(failed).split())}')
 
-    def _distributed(self):
+    def _distributed(self, step):
+        """Yields (images, labels, step) from a step on, in the order in which the service gives them.
+
+        Raises: tf.errors.NotFoundError when the service has forgotten what it was asked.
+        """
         options = tf.data.Options()
         options.autotune.enabled = False  # as in Batches
         service = tf.data.experimental.service
-        batches = self._numbered(self._ranges(0), self._ask).prefetch(2).with_options(options)
-        return batches.apply(service.distribute(service.ShardingPolicy.DYNAMIC, self._service.address,
-                                                compression=None)).with_options(options)
+        batches = self._numbered(self._ranges((step - self._start_step) * self._batch_size), self._ask)
+        batches = batches.map(lambda *batch: (*batch, self._mark)).prefetch(2).with_options(options)
+        for images, labels, numbers, mark in batches.apply(service.distribute(
+                service.ShardingPolicy.DYNAMIC, self._service.address, compression=None)).with_options(options):
+            if int(mark) != self._mark:
+                raise tf.errors.NotFoundError(None, None, 'a worker gave a batch of another run')
+            yield images, labels, int(numbers[0]) // self._batch_size
 
     def _numbered(self, ranges, read):
         """Batches of (image, label, number of the example)."""
@@ -110,14 +123,21 @@ class ServiceBatches(TrainingBatches):
             self._log(f'The batch of step {step} was lost by the data service or came {WINDOW} batches late, and was '
                       f'decoded here; so far {self._made}. The run stays the same.')
 
+    def _say_forgotten(self):
+        self._log(f'The data service at {self._service.address} has forgotten this run, as a dispatcher does that is '
+                  'started again without its --work_dir; asking it anew. The run stays the same.')
+
 
 class _Fetched:
-    """The items of function()'s iterable, fetched by a thread of its own, so that waiting for one can end."""
+    """The items of function()'s iterable, fetched by a thread of its own, so that waiting for one can end.
 
-    def __init__(self, function):
+    A service that has forgotten what it was asked is asked again, after a call of say_forgotten.
+    """
+
+    def __init__(self, function, say_forgotten):
         self._items, self._is_over = queue.Queue(1), threading.Event()
         # A daemon: nothing ends TensorFlow's waiting for a service that is gone, and the process must not wait, too.
-        threading.Thread(target=self._fetch, args=(function,), daemon=True).start()
+        threading.Thread(target=self._fetch, args=(function, say_forgotten), daemon=True).start()
 
     def next(self, timeout_secs):
         """Raises: queue.Empty when none came in time; what fetching raised."""
@@ -129,14 +149,22 @@ class _Fetched:
     def close(self):
         self._is_over.set()
 
-    def _fetch(self, function):
-        try:
-            for item in function():
-                self._put(item)
-                if self._is_over.is_set():
-                    return
-        except tf.errors.OpError as error:
-            self._put(error)
+    def _fetch(self, function, say_forgotten):
+        said = False
+        while not self._is_over.is_set():
+            try:
+                for item in function():
+                    said = False
+                    self._put(item)
+                    if self._is_over.is_set():
+                        return
+            except tf.errors.NotFoundError:
+                if not said:
+                    say_forgotten()
+                said = True
+                self._is_over.wait(AGAIN)
+            except tf.errors.OpError as error:
+                return self._put(error)
 
     def _put(self, item):
         while not self._is_over.is_set():

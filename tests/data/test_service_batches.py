@@ -74,13 +74,29 @@ def test_what_comes_in_another_order_or_never_changes_nothing(folder, address, m
     def worse(*args, **kwargs):
         def apply(batches):
             steps = distribute(*args, **kwargs)(batches).shuffle(5, seed=1)
-            return steps.filter(lambda images, labels, numbers: tf.reduce_all(
+            return steps.filter(lambda images, labels, numbers, mark: tf.reduce_all(
                 numbers[0] // BASE['batch_size'] != tf.constant(lost, tf.int64)))
         return apply
     monkeypatch.setattr(service, 'distribute', worse)
     dataset = opened(folder)
     check_local(dataset, served(dataset, address, WINDOW + 20, log=lines.append))
     assert len(lines) == 1 and re.match(f'The batch of step {lost[0]} was lost .* decoded here; so far 1', lines[0])
+
+
+def test_batches_of_another_run_are_not_taken(folder, address, monkeypatch):
+    """The real service, whose first answer is what a worker gives that still has another run's task."""
+    service, lines, asked = tf.data.experimental.service, [], []
+    distribute, dataset = service.distribute, opened(folder)
+
+    def stale(*args, **kwargs):
+        asked.append(args)
+        if len(asked) > 1:
+            return distribute(*args, **kwargs)
+        return lambda batches: distribute(*args, **kwargs)(batches).map(
+            lambda images, labels, numbers, mark: (255 - images, labels, numbers, mark + 1))
+    monkeypatch.setattr(service, 'distribute', stale)
+    check_local(dataset, served(dataset, address, 5, log=lines.append))
+    assert len(asked) == 2 and len(lines) == 1 and 'has forgotten this run' in lines[0]
 
 
 def refused(dataset, address):
@@ -196,7 +212,7 @@ def test_the_only_worker_is_killed_and_started_again(tmp_path, undisturbed):
 @pytest.mark.slow
 @pytest.mark.parametrize('journal', [False, True])
 def test_the_dispatcher_is_killed_and_started_again(tmp_path, undisturbed, journal):
-    """With a journal the run goes on; without one it ends, and goes on exactly when it is started again."""
+    """Without a journal it has forgotten the run, and its workers have not."""
     with data_service.running(2, work_dir=tmp_path / 'journal' if journal else None) as service:
         process = started(tmp_path / 'run', service, timeout_secs=90)
         process.wait_for('step 10/')
@@ -204,15 +220,23 @@ def test_the_dispatcher_is_killed_and_started_again(tmp_path, undisturbed, journ
         time.sleep(3)
         service.start_dispatcher()
         said = finish(process)
-        assert 'Traceback' not in said
-        if journal:
-            assert process.returncode == 0
-        elif process.returncode:
-            assert process.returncode == 1 and 'train_image_classifier: the data service at' in said.splitlines()[-1]
-            process = started(tmp_path / 'run', service)
-            finish(process)
-            assert process.returncode == 0
+        assert process.returncode == 0 and 'Traceback' not in said
+        assert journal == ('has forgotten this run' not in said)
     check_same(tmp_path / 'run', undisturbed)
+
+
+@pytest.mark.slow
+def test_another_run_after_a_dispatcher_that_forgot(folder):
+    """The worker, which lives on, has a task of the first run under the number that the dispatcher gives again."""
+    dataset = opened(folder)
+    with data_service.running(1) as service:
+        service.wait()
+        first = iter(ServiceBatches(dataset, service=Service(service.address, SECONDS), **BASE))
+        next(first)
+        service.dispatcher.kill()
+        service.start_dispatcher()
+        service.wait()
+        check_local(dataset, served(dataset, service.address, 60, seed=8), seed=8)
 
 
 @pytest.mark.slow
