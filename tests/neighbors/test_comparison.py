@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.data import datasets, preprocessing
-from alexnet_tf.neighbors import codes, comparison, index
+from alexnet_tf.neighbors import comparison, index
 from tests.neighbors.test_codes import clusters, encoder  # noqa: F401
 
 pytest.importorskip('faiss')
