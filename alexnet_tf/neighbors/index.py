@@ -158,7 +158,7 @@ def library():
     try:
         import faiss
     except ImportError:
-        raise ValueError("the search needs faiss, which is not installed; pip install 'faiss-cpu>=1.8'") from None
+        raise ValueError("the search needs faiss, which is not installed; pip install 'faiss-cpu>=1.9'") from None
     return faiss
 
 

@@ -20,6 +20,7 @@ def write(found, folder, count):
     Returns: how many there are. Raises: ValueError for an image that cannot be read; OSError.
     """
     positions = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(np.int64)
+    sprite = tf.io.encode_png(_sprite(found, positions)).numpy()
     features, metadata, thumbnails = (os.path.join(folder, name) for name in NAMES)
     with writing.whole(features) as file:
         for position in positions:
@@ -28,7 +29,7 @@ def write(found, folder, count):
     lines = [f'{split}:{position}\t{_cell(found.class_names[found.labels[position]])}' for position in positions]
     writing.write_text(metadata, '\n'.join(['image\tclass', *lines]) + '\n')
     with writing.whole(thumbnails) as file:
-        file.write(tf.io.encode_png(_sprite(found, positions)).numpy())
+        file.write(sprite)
     writing.write_text(os.path.join(folder, CONFIG), _CONFIG.format(
         *NAMES, side=SIDE, count=len(positions), width=found.about.width))
     return len(positions)

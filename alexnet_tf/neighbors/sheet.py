@@ -5,7 +5,7 @@ import numpy as np
 
 from alexnet_tf.pictures import figures
 
-SIDE, GAP, ROW = 0.96, 0.08, 1.3  # inches: of an image, between two, from one row to the next
+SIDE, GAP, ROW = 0.96, 0.08, 1.2  # inches: of an image, between two, from one row to the next
 SHOWN = 6  # neighbors in a row, as many as in the paper
 
 

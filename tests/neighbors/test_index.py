@@ -70,7 +70,7 @@ def test_wrong_counts_and_shapes(built):
 
 def test_without_the_library_it_says_how_to_get_it(built, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'faiss', None)
-    with pytest.raises(ValueError, match="pip install 'faiss-cpu>=1.8'"):
+    with pytest.raises(ValueError, match="pip install 'faiss-cpu>=1.9'"):
         index.open_index(str(built)).nearest(np.zeros([1, 256], np.float32), 1)
 
 
