@@ -17,7 +17,7 @@ from alexnet_tf.model import features as network_features
 DESCRIPTION, UNFINISHED = 'index.json', 'building.json'
 FEATURES, LABELS = 'features.npy', 'labels.npy'
 BLOCK = 16_384  # images whose features are float32 in memory at once: 256 MiB
-MARGIN = 8  # more candidates than asked for: the library's sums are rounded, and the last of equal ones is left to luck
+MARGIN = 8  # more candidates than asked for: the library's sums are rounded, so that its order of close ones is luck
 AGAIN = 'build it again: python -m alexnet_tf.retrieval build'
 
 
@@ -110,8 +110,8 @@ class Index:
 
         features: float32 [n, width].
 
-        Returns: (positions int64 [n, count], distances float32 [n, count]), nearest first; of equal distances the
-          first position. Raises: ValueError.
+        Returns: (positions int64 [n, count], distances float32 [n, count]), nearest first. Of images at one distance
+          any may be left out. Raises: ValueError.
         """
         features = np.ascontiguousarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != self.about.width:

@@ -42,7 +42,7 @@ def test_features_of_a_query_are_those_of_the_index(loaded, built):
 
 
 @pytest.mark.parametrize('queries', [3, 30])  # for more than twenty the library multiplies matrices
-def test_nearest_is_exact_and_of_equal_ones_takes_the_first(queries, monkeypatch):
+def test_nearest_is_exact(queries, monkeypatch):
     pytest.importorskip('faiss')
     monkeypatch.setattr(index, 'BLOCK', 64)
     random = np.random.default_rng(2)
@@ -52,8 +52,8 @@ def test_nearest_is_exact_and_of_equal_ones_takes_the_first(queries, monkeypatch
     exact = np.sqrt(np.square(asked[:, None].astype(float) - vectors.astype(float)).sum(2))
     order = np.argsort(exact, axis=1, kind='stable')[:, :5]
     np.testing.assert_allclose(distances, np.take_along_axis(exact, order, 1), rtol=1e-6)
-    assert np.array_equal(positions[:, 0], order[:, 0]) or np.isin(
-        np.take_along_axis(exact, positions, 1), np.take_along_axis(exact, order, 1)).all()
+    np.testing.assert_allclose(np.take_along_axis(exact, positions, 1), distances, rtol=1e-6)
+    assert all(len(set(row)) == 5 for row in positions.tolist())
 
 
 def test_wrong_counts_and_shapes(built):
