@@ -2,6 +2,8 @@
 import json
 import os
 
+import google_crc32c
+
 MAX_TEXT_BYTES = 1 << 26  # of a file that is read as a whole; names of 22,000 classes are half a megabyte
 
 
@@ -21,6 +23,17 @@ def read_bytes(path, most):
     if len(content) > most:
         raise ValueError(f'the file has {os.path.getsize(path)} bytes; at most {most} are read')
     return content
+
+
+def fingerprint(path):
+    """{'bytes': size, 'crc32c': checksum} of a file, which tell it from a damaged one. Raises: OSError, ValueError."""
+    check_regular(path)
+    checksum, size = google_crc32c.Checksum(), 0
+    with open(path, 'rb') as opened:
+        while block := opened.read(1 << 22):
+            checksum.update(block)
+            size += len(block)
+    return {'bytes': size, 'crc32c': checksum.hexdigest().decode()}
 
 
 def read_text(path):

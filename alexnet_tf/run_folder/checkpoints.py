@@ -11,7 +11,6 @@ import re
 import shutil
 import time
 
-import google_crc32c
 import tensorflow as tf
 
 from alexnet_tf.console import terminal
@@ -43,7 +42,7 @@ def save(folder, step, tensors):
         files = _files(path)
         for file in files:
             writing.sync(file)
-        writing.write_json(path + MANIFEST, {os.path.basename(file): _fingerprint(file) for file in files})
+        writing.write_json(path + MANIFEST, {os.path.basename(file): reading.fingerprint(file) for file in files})
     except (OSError, ValueError) as error:
         _remove(path)
         what = error if isinstance(error, ValueError) else f'cannot write the checkpoint {path}: {error}.'
@@ -135,7 +134,7 @@ def damage(path):
     if manifest is None:
         return None
     try:
-        there = {os.path.basename(file): _fingerprint(file) for file in _files(path)}
+        there = {os.path.basename(file): reading.fingerprint(file) for file in _files(path)}
     except (OSError, ValueError) as error:
         return getattr(error, 'strerror', None) or str(error)
     for name in sorted(set(manifest) | set(there)):
@@ -199,16 +198,6 @@ def _files(path):
     """The index and data files of a checkpoint."""
     return sorted(file for file in glob.glob(glob.escape(path) + '.*')
                   if re.fullmatch(r'\.(index|data-\d{5}-of-\d{5})', file[len(path):]))
-
-
-def _fingerprint(file):
-    reading.check_regular(file)
-    checksum, size = google_crc32c.Checksum(), 0
-    with open(file, 'rb') as opened:
-        while block := opened.read(1 << 22):
-            checksum.update(block)
-            size += len(block)
-    return {'bytes': size, 'crc32c': checksum.hexdigest().decode()}
 
 
 def _all(folder):

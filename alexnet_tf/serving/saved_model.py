@@ -1,9 +1,8 @@
 """A SavedModel: the network with its preprocessing, for any program that has TensorFlow."""
 import tensorflow as tf
-import tf_keras
 
 from alexnet_tf.data import preprocessing
-from alexnet_tf.model import evaluation
+from alexnet_tf.model import evaluation, features
 from alexnet_tf.serving import decoding
 
 TOP = 5  # classes of top_class_names, where there are as many
@@ -42,11 +41,10 @@ class Served(tf.Module):
         self._variables = loaded.model.variables
         self._size, self._resize_mode = loaded.spec.image_size, loaded.spec.resize_mode
         self._mean, self._class_names = tf.constant(loaded.mean), tf.constant(loaded.spec.class_names)
-        fc7 = tf_keras.Model(loaded.model.input, loaded.model.get_layer('fc7').output)
         # Inside of functions: a Keras model that is an attribute would be saved with the functions of all its layers.
         self._outputs = lambda images: evaluation.outputs(images, loaded.model, self._mean)
         self._ten = lambda squares: evaluation.scores(squares, loaded.model, self._mean, self._size, num_views=10)
-        self._fc7 = lambda images: evaluation.outputs(images, fc7, self._mean)
+        self._fc7 = features.fc7(loaded)
 
     def signatures(self):
         """{name of a signature: tf.function}."""
@@ -73,8 +71,7 @@ class Served(tf.Module):
         return self._answer(_of_any_batch(self._ten, self._whole_squares(image_bytes)))
 
     def _features(self, image_bytes):
-        features = _of_any_batch(self._fc7, self._crops(self._whole_squares(image_bytes)))
-        return {'features': tf.squeeze(features, [1, 2])}
+        return {'features': _of_any_batch(self._fc7, self._crops(self._whole_squares(image_bytes)))}
 
     def _crops(self, squares):
         return preprocessing.central_crop(squares, self._size)

@@ -1,0 +1,220 @@
+"""The features of all images of a split, and which of them are nearest to others.
+
+A folder holds features.npy (float16 [images, width]), labels.npy (int64 [images]) and, written last, index.json, which
+says of which network and of which records they are. `building` writes it.
+"""
+import dataclasses
+import functools
+import os
+
+import numpy as np
+
+from alexnet_tf.data import datasets, records
+from alexnet_tf.files import reading
+from alexnet_tf.model import features as network_features
+
+DESCRIPTION, UNFINISHED = 'index.json', 'building.json'
+FEATURES, LABELS = 'features.npy', 'labels.npy'
+BLOCK = 16_384  # images whose features are float32 in memory at once: 256 MiB
+MARGIN = 8  # more candidates than asked for: the library's sums are rounded, and the last of equal ones is left to luck
+AGAIN = 'build it again: python -m alexnet_tf.retrieval build'
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What stands in index.json.
+
+    checkpoint, step: what the features are of; network: its checksum, see features.fingerprint.
+    dataset_dir, split, labels_offset, class_names: of the records; lengths_crc32c: which tells them from others.
+    images, width: the shape of the features. batch_size: images at once, on which last bits may depend.
+    files: {name: reading.fingerprint}; {} while it is unfinished.
+    """
+    checkpoint: str
+    step: int
+    network: str
+    dataset_dir: str
+    split: str
+    labels_offset: int
+    class_names: tuple
+    lengths_crc32c: int
+    images: int
+    width: int
+    batch_size: int
+    files: dict = dataclasses.field(default_factory=dict)
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+_RULES = {  # of its fields; see reading.check_fields
+    'checkpoint': (_is_text, 'the name of a checkpoint', True), 'step': (reading.is_count, 'a step', True),
+    'network': (_is_text, 'a checksum', True), 'dataset_dir': (_is_text, 'a folder', True),
+    'split': (_is_text, 'the name of a split', True), 'labels_offset': (reading.is_count, 'a whole number', True),
+    'class_names': (reading.are_names, 'a list of names', True),
+    'lengths_crc32c': (lambda value: type(value) is int, 'a checksum', True),
+    'images': (lambda value: reading.is_count(value) and value > 0, 'a number of images', True),
+    'width': (lambda value: reading.is_count(value) and value > 0, 'a number of features', True),
+    'batch_size': (reading.is_count, 'a number of images', True),
+    'files': (lambda value: isinstance(value, dict), 'an object of checksums', True),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Index:
+    """folder: its own. vectors: float16 [images, width], mapped into memory. labels: int64 [images]."""
+    folder: str
+    about: Description
+    vectors: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def class_names(self):
+        return self.about.class_names
+
+    @functools.cached_property
+    def dataset(self):
+        """The Dataset that the index is of. Raises: ValueError where it is not there any more, or is another one."""
+        about = self.about
+        if not os.path.isdir(about.dataset_dir):
+            raise ValueError(f'the records that {self.folder} is of are not in {about.dataset_dir} any more; say where '
+                             'they are with --dataset_dir.')
+        dataset = datasets.open_dataset(about.dataset_dir, about.split, labels_offset=about.labels_offset,
+                                        default_num_classes=len(about.class_names))
+        if lengths_crc32c(dataset) != about.lengths_crc32c or dataset.class_names != about.class_names:
+            raise ValueError(f'split {about.split!r} of {about.dataset_dir} has other records than those that '
+                             f'{self.folder} is of; say where they are with --dataset_dir, or {AGAIN}.')
+        return dataset
+
+    def example(self, position):
+        """(encoded image, label) of an image of the index. Raises: ValueError, see `dataset`."""
+        return self.dataset.example(int(position))
+
+    def check_network(self, loaded):
+        """Refuses features of another network than the index's. loaded: a loading.Loaded. Raises: ValueError."""
+        if network_features.fingerprint(loaded) != self.about.network:
+            raise ValueError(f'{loaded.checkpoint} is another network than that of {self.folder}, which is '
+                             f'{self.about.checkpoint} (step {self.about.step}); give that one with --checkpoint_path, '
+                             f'or {AGAIN}.')
+
+    def nearest(self, features, count):
+        """The `count` images of the index whose features are nearest, by exact Euclidean distance.
+
+        features: float32 [n, width].
+
+        Returns: (positions int64 [n, count], distances float32 [n, count]), nearest first; of equal distances the
+          first position. Raises: ValueError.
+        """
+        features = np.ascontiguousarray(features, np.float32)
+        if features.ndim != 2 or features.shape[1] != self.about.width:
+            raise ValueError(f'features of the shape {list(features.shape)}; {self.folder} has {self.about.width} an '
+                             'image.')
+        check_count(count, len(self))
+        found = [start + library().knn(features, block, min(count + MARGIN, len(block)))[1]
+                 for start, block in self.blocks()]
+        return nearest_of(features, self.vectors, np.concatenate(found, 1), count)
+
+    def blocks(self):
+        """Yields (first position, float32 [<= BLOCK, width]), so that the memory need not hold all."""
+        for start in range(0, len(self), BLOCK):
+            yield start, self.vectors[start:start + BLOCK].astype(np.float32)
+
+
+def nearest_of(features, vectors, candidates, count):
+    """(positions, distances) of the nearest among candidates (int [n, m], rows of vectors); see Index.nearest."""
+    positions = np.empty([len(features), count], np.int64)
+    distances = np.empty([len(features), count], np.float32)
+    for row, (feature, near) in enumerate(zip(features, candidates)):
+        near = np.sort(near)
+        exact = np.linalg.norm(vectors[near].astype(np.float64) - feature, axis=1)
+        order = np.argsort(exact, kind='stable')[:count]
+        positions[row], distances[row] = near[order], exact[order]
+    return positions, distances
+
+
+def check_count(count, images):
+    """Raises ValueError for more neighbors than there are images."""
+    if not 0 < count <= images:
+        raise ValueError(f'{count} neighbors of {images} images; ask for 1 to {images}.')
+
+
+def features(loaded, squares):
+    """float32 [n, width] of images as preprocessing.evaluation_image gives them (uint8 [n, side, side, 3]).
+
+    loaded: a loading.Loaded.
+    """
+    return network_features.of_squares(loaded)(squares).numpy()
+
+
+def library():
+    """faiss, which is optional. Raises: ValueError where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        raise ValueError("the search needs faiss, which is not installed; pip install 'faiss-cpu>=1.8'") from None
+    return faiss
+
+
+def lengths_crc32c(dataset):
+    """A checksum of the lengths of all records, which tells a data set from another without reading it."""
+    return records.description(dataset.index.length)['lengths_crc32c']
+
+
+def open_index(folder, *, dataset_dir=None):
+    """The Index in a folder. dataset_dir: where its records are; None: where they were when it was built.
+
+    Raises: ValueError for a folder without one, an unfinished one, and a damaged one.
+    """
+    path = os.path.join(folder, DESCRIPTION)
+    about = read_description(path)
+    if about is None and os.path.exists(os.path.join(folder, UNFINISHED)):
+        raise ValueError(f'the index in {folder} is unfinished; give the command that began it again.')
+    if about is None:
+        raise ValueError(f'there is no index in {folder}; {AGAIN} --output={folder}')
+    for name in FEATURES, LABELS:
+        check_file(folder, name, about.files.get(name))
+    vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width), mmap_mode='r')
+    labels = read_array(folder, LABELS, np.int64, (about.images,))
+    if labels.min() < 0 or labels.max() >= len(about.class_names):
+        raise ValueError(f'{os.path.join(folder, LABELS)} has labels without a class name; {AGAIN}.')
+    if dataset_dir:
+        about = dataclasses.replace(about, dataset_dir=dataset_dir)
+    return Index(folder, about, vectors, labels)
+
+
+def read_description(path):
+    """The Description in a file; None: there is no such file. Raises: ValueError for a damaged one."""
+    fields = reading.read_json(path)
+    if fields is None:
+        return None
+    reading.check_fields(fields, _RULES, path)
+    known = {name: value for name, value in fields.items() if name in _RULES}
+    return Description(**known | {'class_names': tuple(fields['class_names'])})
+
+
+def check_file(folder, name, expected):
+    """Raises ValueError for a file that is not as it was written. expected: its reading.fingerprint."""
+    path = os.path.join(folder, name)
+    try:
+        found = reading.fingerprint(path)
+    except OSError as error:
+        raise ValueError(f'cannot read {path}: {error.strerror}; {AGAIN}.') from error
+    if found != expected:
+        raise ValueError(f'{path} is not as it was written ({found["bytes"]} bytes); {AGAIN}.')
+
+
+def read_array(folder, name, dtype, shape, **options):
+    """The array in a file. Raises: ValueError for one of another type or shape."""
+    path = os.path.join(folder, name)
+    try:
+        array = np.load(path, allow_pickle=False, **options)
+        good = array.dtype == dtype and array.shape == shape
+    except (ValueError, OSError, EOFError, AttributeError) as error:
+        raise ValueError(f'cannot read {path}: {error}; {AGAIN}.') from error
+    if not good:
+        raise ValueError(f'{path} holds {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {list(shape)}; '
+                         f'{AGAIN}.')
+    return array
