@@ -6,11 +6,13 @@ import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
 from alexnet_tf.files import reading
-from alexnet_tf.model import building
+from alexnet_tf.model import building, features
 from alexnet_tf.pictures import activations, kernels
 from alexnet_tf.prediction import answers, checkpoint
 
 FIRST = 'conv1'
+NEAREST = 6  # images of an index
+THUMBNAIL = 96  # pixels a side of those
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,25 +26,40 @@ class Kernel:
 
 
 @dataclasses.dataclass(frozen=True)
+class Neighbor:
+    """One image of the index. image: uint8 [THUMBNAIL, THUMBNAIL, 3]. class_name: of its label. distance: Euclidean, of
+    its features from those of the visitor's image.
+    """
+    image: np.ndarray
+    class_name: str
+    distance: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Shown:
     """What the page shows of one image.
 
     best: its classes, as answers.Answer. image: uint8 [size, size, 3], what the network saw. kernels: [Kernel], that
-    with the largest value first.
+    with the largest value first. neighbors: [Neighbor], the nearest first; [] without an index.
     """
     best: list
     image: np.ndarray
     kernels: list
+    neighbors: list
 
 
 class Answering:
     """A function of an image file that gives a Shown, or a text: why it cannot be read. The answers are predict's.
 
-    loaded: a loading.Loaded.
+    loaded: a loading.Loaded. index: a neighbors.index.Index of the same network; None: no neighbors are shown.
+    Raises: ValueError for an index of another network.
     """
 
-    def __init__(self, loaded):
-        self._loaded, self._network = loaded, checkpoint.Network(loaded)
+    def __init__(self, loaded, index=None):
+        if index is not None:
+            index.check_network(loaded)
+        self._loaded, self._index, self._network = loaded, index, checkpoint.Network(loaded)
+        self._features = features.of_squares(loaded)
         self._table = building.table(loaded.spec)
         self._weights = kernels.scaled(loaded.model.get_layer(FIRST).kernel)
         side = preprocessing.square_side(loaded.spec.image_size)
@@ -61,4 +78,15 @@ class Answering:
         strongest = activations.answers(self._loaded.model, self._table, image, self._loaded.mean)[FIRST]
         return Shown(self._network.of_squares([square])[0], image, [
             Kernel(self._weights[answer.number], answer, image[top:bottom, left:right])
-            for answer in strongest for top, bottom, left, right in [answer.patch]])
+            for answer in strongest for top, bottom, left, right in [answer.patch]], self._neighbors(square))
+
+    def _neighbors(self, square):
+        index, found = self._index, []
+        if index is None:
+            return found
+        positions, distances = index.nearest(self._features(square[tf.newaxis]).numpy(), min(NEAREST, len(index)))
+        for position, distance in zip(positions[0], distances[0]):
+            encoded, label = index.example(position)
+            found.append(Neighbor(preprocessing.decoded_square(encoded, THUMBNAIL).numpy(), index.class_names[label],
+                                  float(distance)))
+        return found

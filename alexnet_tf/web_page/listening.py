@@ -4,6 +4,8 @@ import importlib.util
 import os
 import socket
 
+LOCAL = '127.0.0.1', 'localhost', '::1'  # hosts that only this machine reaches
+
 
 def check_installed():
     """Raises ValueError without Gradio; does not import it, which takes seconds."""

@@ -29,6 +29,9 @@ CSS = """
 .kernels { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: 12px; margin-top: 12px; }
 .kernel b { display: block; }
 .kernel img { display: inline-block; width: 64px; height: 64px; margin: 2px 4px 0 0; image-rendering: pixelated; }
+.neighbors { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 12px; }
+.neighbors figure { margin: 0; width: 96px; }
+.neighbors figcaption { font-size: 14px; opacity: 0.8; overflow-wrap: anywhere; }
 .refused { border-left: 4px solid #D55E00; padding: 8px 12px; overflow-wrap: anywhere; }
 """
 
@@ -46,7 +49,7 @@ def refusal(name, why):
 def answer(name, shown):
     """An answering.Shown. name: of the file."""
     return (f'<div class="shown" role="status">{_photograph(name, shown.image)}{_answers(shown.best)}</div>'
-            + _kernels(shown.kernels))
+            + _kernels(shown.kernels) + _neighbors(shown.neighbors))
 
 
 def text(words, most=200):
@@ -78,6 +81,16 @@ def _kernels(found):
     return ('<h2 class="part">The kernels that answered most</h2><p class="note">Four of the first layer: the weights '
             f'of each, and the {width}×{height} pixels of your photograph to which it gave its largest value.</p>'
             f'<div class="kernels">{cards}</div>')
+
+
+def _neighbors(found):
+    if not found:
+        return ''
+    figures = ''.join(
+        f'<figure>{_image(neighbor.image, f"A training image of {neighbor.class_name}")}<figcaption>'
+        f'{text(neighbor.class_name, 60)}, {neighbor.distance:.1f}</figcaption></figure>' for neighbor in found)
+    return ('<h2 class="part">The nearest training images</h2><p class="note">With their classes and the distances of '
+            f'their features (fc7) from those of your photograph.</p><div class="neighbors">{figures}</div>')
 
 
 def _image(pixels, words):
