@@ -24,7 +24,7 @@ ROWS = (
          'built.', works_with=(('index', SET),)),
     Flag('host', str, '127.0.0.1', 'Address of this machine to listen at. 0.0.0.0: all of them, so that others can '
          'open the page. It asks for no password.'),
-    Flag('port', int, 7860, 'Port to listen on.', 1, 65535),
+    Flag('port', int, 7860, 'Port to listen on. 0: any that is free.', 0, 65535),
 )
 
 
@@ -42,7 +42,7 @@ def main():
             notice.is_watched = True
             if FLAGS.host not in listening.LOCAL:
                 print('Note: whoever reaches this machine over the network can open the page, without a password.')
-            print(f'Open {listening.url(FLAGS.host, FLAGS.port)} in a browser; Ctrl-C ends it.')
+            print(f'Open {listening.url(FLAGS.host, socket.getsockname()[1])} in a browser; Ctrl-C ends it.')
             while not notice.number:
                 time.sleep(0.1)
             notice.check()

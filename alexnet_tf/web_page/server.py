@@ -26,7 +26,7 @@ def serving(listening, answering, heading, about):
         server = uvicorn.Server(uvicorn.Config(application, log_level='error', access_log=False))
         thread = threading.Thread(target=server.run, kwargs={'sockets': [listening]}, daemon=True)
         thread.start()
-        threading.Thread(target=_remove_old, args=(folder,), daemon=True).start()
+        threading.Thread(target=_keep_clean, args=(folder,), daemon=True).start()
         while not server.started and thread.is_alive():
             time.sleep(0.05)
         yield
@@ -58,12 +58,20 @@ def _application(answering, heading, about, folder):
         show_error=False))
 
 
-def _remove_old(folder):
-    """Removes what was written to a folder more than KEPT seconds ago, until there is no folder."""
+def _keep_clean(folder):
+    """Removes what visitors gave and has been read, until there is no folder."""
     while os.path.isdir(folder):
-        for place, _, names in os.walk(folder):
-            for path in (os.path.join(place, name) for name in names):
-                with contextlib.suppress(OSError):
-                    if time.time() - os.lstat(path).st_mtime > KEPT:
-                        os.remove(path)
+        remove_old(folder, KEPT)
         time.sleep(KEPT / 6)
+
+
+def remove_old(folder, seconds):
+    """Removes the files in a folder, and in its folders, that were last written so many seconds ago, or before.
+
+    Gradio's own delete_cache leaves what a connection that broke had sent.
+    """
+    for place, _, names in os.walk(folder):
+        for path in (os.path.join(place, name) for name in names):
+            with contextlib.suppress(OSError):
+                if time.time() - os.lstat(path).st_mtime >= seconds:
+                    os.remove(path)
