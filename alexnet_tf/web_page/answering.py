@@ -62,8 +62,8 @@ class Answering:
         self._features = features.of_squares(loaded)
         self._table = building.table(loaded.spec)
         self._weights = kernels.scaled(loaded.model.get_layer(FIRST).kernel)
-        side = preprocessing.square_side(loaded.spec.image_size)
-        self._shown(tf.zeros([side, side, 3], tf.uint8))  # else the first visitor would wait for TensorFlow's start
+        blank = tf.io.encode_jpeg(tf.zeros([8, 8, 3], tf.uint8)).numpy()
+        self._shown(self._network.square(blank))  # else the first visitor would wait for TensorFlow's start
 
     def __call__(self, path):
         try:
