@@ -28,7 +28,8 @@ CSS = """
 .bar div { background: #0072B2; height: 14px; min-width: 1px; }
 .kernels { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr)); gap: 12px; margin-top: 12px; }
 .kernel b { display: block; }
-.kernel img { display: inline-block; width: 64px; height: 64px; margin: 2px 4px 0 0; image-rendering: pixelated; }
+.kernel img { display: inline-block; width: 64px; height: 64px; margin: 2px 4px 0 0; image-rendering: pixelated;
+  outline: 1px solid rgba(128, 128, 128, 0.5); }
 .neighbors { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 12px; }
 .neighbors figure { margin: 0; width: 96px; }
 .neighbors figcaption { font-size: 14px; opacity: 0.8; overflow-wrap: anywhere; }
