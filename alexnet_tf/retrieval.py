@@ -2,10 +2,15 @@
 
     python -m alexnet_tf.retrieval build --checkpoint_path=runs/one --dataset_dir=records --output=neighbors
     python -m alexnet_tf.retrieval query photo.jpg validation:7 --index=neighbors    a picture of the nearest images
+    python -m alexnet_tf.retrieval codes --index=neighbors                           an autoencoder's binary codes
+    python -m alexnet_tf.retrieval query photo.jpg --index=neighbors --bits=64       the nearest by these
+    python -m alexnet_tf.retrieval measure --index=neighbors                         features, codes, pixels compared
+    python -m alexnet_tf.retrieval projector --index=neighbors --output=projected    files for TensorBoard's projector
 
 An image of query is a JPEG or PNG file, or a record: validation:7 is the eighth of that split of the index's records.
 """
 import dataclasses
+import os
 from collections.abc import Callable
 
 from absl import flags
@@ -15,21 +20,28 @@ from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
 
 FLAGS = flags.FLAGS
+LENGTHS = '32', '64', '128'
 ROWS = (
-    Flag('task', list, None, 'Required: what to do, and behind it the images that it is about. It may be given without '
-         '--task=.', required=True),
-    Flag('output', str, None, 'What is written. Of build: the folder of the index. Of query: the picture, .png or '
-         '.svg; default: neighbors.png.'),
+    Flag('task', list, None, 'Required: build, query, codes, measure or projector; behind query the images to search '
+         'for. It may be given without --task=.', required=True),
+    Flag('output', str, None, 'Of build and projector: the folder to write. Of query: the picture, .png or .svg; '
+         'default: neighbors.png. Of measure: the table, as .csv and as .md; default: neighbors.csv.'),
     Flag('index', str, None, 'Folder of an index that build has made.'),
     Flag('checkpoint_path', str, None, 'A checkpoint, or a folder: its latest. Default: that of the index; of build: '
          'runs/alexnet.'),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json.', choices=('alexnet_v2', 'alexnet')),
     Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: that of the index; of build: the sample that comes '
          'along.'),
-    Flag('dataset_split_name', str, 'train', 'Split whose images build takes.'),
+    Flag('dataset_split_name', str, None, 'Split whose images build takes, default: train; whose images measure '
+         'searches for, default: validation.'),
     Flag('labels_offset', int, None, 'Number subtracted from every label. Default: so that the first class becomes 0.',
          0),
-    Flag('batch_size', int, 100, 'Images at once.', 1),
+    Flag('batch_size', int, 100, 'Images at once in the network.', 1),
+    Flag('bits', list, list(LENGTHS), 'Lengths of codes: 32, 64 or 128 bits; of codes and measure several, with '
+         'commas between. Of query: search by codes of this one length, not by features.'),
+    Flag('seed', int, 0, 'Seed of what codes learns, and of the random projections of measure.', 0, 2 ** 31 - 1),
+    Flag('queries', int, 2000, 'Images that measure searches for, the first of the split.', 1),
+    Flag('images', int, 1000, 'Images for the projector, at equal steps through the index.', 1, 10_000),
 )
 
 
@@ -43,7 +55,7 @@ def chosen():
     name, *inputs = FLAGS.task
     task = next((task for task in TASKS if task.name == name), None)
     if task is None:
-        raise ValueError(f'{name} is nothing that can be done; choose one of {", ".join(task.name for task in TASKS)}.')
+        raise ValueError(f'{name} is no task; choose one of {", ".join(task.name for task in TASKS)}.')
     if not task.least <= len(inputs) <= task.most:
         raise ValueError(f'not understood: {" ".join(FLAGS.task)}; {name} takes {task.takes}.')
     for row in ROWS:
@@ -51,21 +63,80 @@ def chosen():
             raise ValueError(f'--{row.name} has no effect with {name}; leave it out.')
         if row.name in task.needs and FLAGS[row.name].value is None:
             raise ValueError(f'{name} needs --{row.name}. {row.help}')
+    if wrong := [bits for bits in FLAGS.bits if bits not in LENGTHS]:
+        raise ValueError(f'--bits={wrong[0]}; it must be one of {", ".join(LENGTHS)}.')
     return task, inputs
 
 
+# Tasks ------------------------------------------------------------------------------------------------------
+
+
 def build(_):
-    from alexnet_tf.files import writing
-    writing.check_writable(FLAGS.output, 'output')
+    check_folder()
     load_tensorflow()
     from alexnet_tf.data import datasets
     from alexnet_tf.model import loading
     from alexnet_tf.neighbors import building
     loaded = loading.load(FLAGS.checkpoint_path or 'runs/alexnet', model_name=FLAGS.model_name)
-    dataset = datasets.open_dataset(FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name,
+    dataset = datasets.open_dataset(FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name or 'train',
                                     labels_offset=FLAGS.labels_offset, default_num_classes=loaded.spec.num_classes)
     building.build(loaded, dataset, FLAGS.output, batch_size=FLAGS.batch_size)
     print(f'Next: python -m alexnet_tf.retrieval query photo.jpg --index={terminal.printable(FLAGS.output)}')
+
+
+def query(inputs):
+    output = FLAGS.output or 'neighbors.png'
+    if FLAGS['bits'].present and len(FLAGS.bits) != 1:
+        raise ValueError(f'--bits={",".join(FLAGS.bits)}; query searches by codes of one length.')
+    from alexnet_tf.pictures import figures
+    figures.check(output)
+    found, loaded = index_and_network()
+    from alexnet_tf.neighbors import answers, sheet
+    from alexnet_tf.pictures import subjects
+    asked = [subjects.find(argument, found.open_split) for argument in inputs]
+    bits = int(FLAGS.bits[0]) if FLAGS['bits'].present else None
+    answered = answers.find(found, loaded, asked, count=sheet.SHOWN, bits=bits)
+    print('\n'.join(answers.lines(found, answered)))
+    with figures.style():
+        figures.save(sheet.draw(answers.rows(found, loaded, answered), answers.title(found, loaded, bits)), output)
+    print(f'Wrote {terminal.printable(output)}')
+
+
+def codes(_):
+    load_tensorflow()
+    from alexnet_tf.neighbors import codes, index
+    found = index.open_index(FLAGS.index)
+    for bits in map(int, dict.fromkeys(FLAGS.bits)):
+        path = codes.write(found, codes.train(found, bits, seed=FLAGS.seed))
+        print(f'Wrote {terminal.printable(path)}: {len(found)} codes of {bits // 8} bytes')
+
+
+def measure(_):
+    from alexnet_tf.files import writing
+    stem, ending = os.path.splitext(FLAGS.output or 'neighbors.csv')
+    if ending not in ('.csv', '.md') or os.path.isdir(stem + ending):
+        raise ValueError(f'--output={FLAGS.output}; it must be the name of a file that ends in .csv or .md.')
+    writing.check_writable(os.path.dirname(stem) or '.', 'output')
+    found, loaded = index_and_network()
+    from alexnet_tf.neighbors import comparison
+    lengths = [int(bits) for bits in dict.fromkeys(FLAGS.bits)]
+    results, chance = comparison.compare(
+        found, loaded, found.open_split(FLAGS.dataset_split_name or 'validation'), count=FLAGS.queries, lengths=lengths,
+        seed=FLAGS.seed, batch_size=FLAGS.batch_size)
+    for path, text in ((f'{stem}.md', comparison.markdown(results, chance)),
+                       (f'{stem}.csv', comparison.table(results, found.class_names))):
+        writing.write_text(path, text)
+        print(f'Wrote {terminal.printable(path)}')
+
+
+def projector(_):
+    check_folder()
+    load_tensorflow()
+    from alexnet_tf.neighbors import index, projector
+    found = index.open_index(FLAGS.index, dataset_dir=FLAGS.dataset_dir)
+    count = projector.write(found, FLAGS.output, FLAGS.images)
+    print(f'Wrote features and thumbnails of {count} of {len(found)} images. Next: tensorboard '
+          f'--logdir={terminal.printable(FLAGS.output)}, then Projector in its menu')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +153,36 @@ class Task:
     do: Callable
 
 
+NETWORK = 'checkpoint_path', 'model_name', 'dataset_dir'
 TASKS = (
-    Task('build', 'nothing behind its name', 0, 0, ('output',), (
-        'checkpoint_path', 'model_name', 'dataset_dir', 'dataset_split_name', 'labels_offset', 'batch_size'), build),
+    Task('build', 'nothing behind its name', 0, 0, ('output',),
+         (*NETWORK, 'dataset_split_name', 'labels_offset', 'batch_size'), build),
+    Task('query', 'one to twenty images', 1, 20, ('index',), (*NETWORK, 'output', 'bits'), query),
+    Task('codes', 'nothing behind its name', 0, 0, ('index',), ('bits', 'seed'), codes),
+    Task('measure', 'nothing behind its name', 0, 0, ('index',),
+         (*NETWORK, 'output', 'dataset_split_name', 'batch_size', 'bits', 'seed', 'queries'), measure),
+    Task('projector', 'nothing behind its name', 0, 0, ('index', 'output'), ('dataset_dir', 'images'), projector),
 )
+
+
+# What several tasks need --------------------------------------------------------------------------------------
+
+
+def check_folder():
+    from alexnet_tf.files import writing
+    writing.check_writable(FLAGS.output, 'output')
+
+
+def index_and_network():
+    """(index.Index, the loading.Loaded whose features it has). Raises: ValueError, also without faiss."""
+    load_tensorflow()
+    from alexnet_tf.model import loading
+    from alexnet_tf.neighbors import index
+    index.library()
+    found = index.open_index(FLAGS.index, dataset_dir=FLAGS.dataset_dir)
+    loaded = loading.load(FLAGS.checkpoint_path or found.about.checkpoint, model_name=FLAGS.model_name)
+    found.check_network(loaded)
+    return found, loaded
 
 
 def cli():

@@ -85,7 +85,7 @@ def _note(about, path, **more):
 
 def _fill(loaded, dataset, about, folder, done, log):
     """Appends the features and labels of the images from number `done` on."""
-    step, spec = _compiled(loaded), loaded.spec
+    step, spec = compiled(loaded), loaded.spec
     batches = EvaluationBatches(dataset, batch_size=about.batch_size, image_size=spec.image_size,
                                 resize_mode=spec.resize_mode, part=(done, about.images))
     progress = Progress(about.images - done, 'images', log)
@@ -107,7 +107,8 @@ def _fill(loaded, dataset, about, folder, done, log):
     progress.finish()
 
 
-def _compiled(loaded):
+def compiled(loaded):
+    """features.of_squares as one compiled function."""
     side, network = preprocessing.square_side(loaded.spec.image_size), features.of_squares(loaded)
 
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])

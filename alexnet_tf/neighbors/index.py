@@ -82,12 +82,16 @@ class Index:
         if not os.path.isdir(about.dataset_dir):
             raise ValueError(f'the records that {self.folder} is of are not in {about.dataset_dir} any more; say where '
                              'they are with --dataset_dir.')
-        dataset = datasets.open_dataset(about.dataset_dir, about.split, labels_offset=about.labels_offset,
-                                        default_num_classes=len(about.class_names))
+        dataset = self.open_split(about.split)
         if lengths_crc32c(dataset) != about.lengths_crc32c or dataset.class_names != about.class_names:
             raise ValueError(f'split {about.split!r} of {about.dataset_dir} has other records than those that '
                              f'{self.folder} is of; say where they are with --dataset_dir, or {AGAIN}.')
         return dataset
+
+    def open_split(self, split):
+        """A Dataset beside that of the index, or that itself. Raises: ValueError."""
+        return datasets.open_dataset(self.about.dataset_dir, split, labels_offset=self.about.labels_offset,
+                                     default_num_classes=len(self.about.class_names))
 
     def example(self, position):
         """(encoded image, label) of an image of the index. Raises: ValueError, see `dataset`."""
