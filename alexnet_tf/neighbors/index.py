@@ -5,6 +5,7 @@ says of which network and of which records they are. `building` writes it.
 """
 import dataclasses
 import functools
+import logging
 import os
 
 import numpy as np
@@ -155,6 +156,7 @@ def features(loaded, squares):
 
 def library():
     """faiss, which is optional. Raises: ValueError where it is not installed."""
+    logging.getLogger('faiss').setLevel(logging.WARNING)  # else it tells which of its builds it loads
     try:
         import faiss
     except ImportError:

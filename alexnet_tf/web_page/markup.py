@@ -89,7 +89,7 @@ def _neighbors(found):
         return ''
     figures = ''.join(
         f'<figure>{_image(neighbor.image, f"A training image of {neighbor.class_name}")}<figcaption>'
-        f'{text(neighbor.class_name, 60)}, {neighbor.distance:.1f}</figcaption></figure>' for neighbor in found)
+        f'{text(neighbor.class_name, 60)}<br>{neighbor.distance:.1f}</figcaption></figure>' for neighbor in found)
     return ('<h2 class="part">The nearest training images</h2><p class="note">With their classes and the distances of '
             f'their features (fc7) from those of your photograph.</p><div class="neighbors">{figures}</div>')
 

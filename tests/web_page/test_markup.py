@@ -45,7 +45,7 @@ def shown():
 def test_names_of_classes_and_files_are_text_alone():
     answer = Parsed(markup.answer(SCRIPT, shown()))
     assert {tag for tag, _ in answer.elements} <= {'div', 'figure', 'img', 'figcaption', 'table', 'caption', 'tbody',
-                                                   'tr', 'th', 'td', 'h2', 'p', 'b'}
+                                                   'tr', 'th', 'td', 'h2', 'p', 'b', 'br'}
     assert not any(name.startswith('on') for _, attributes in answer.elements for name in attributes)
     assert all(attributes['src'].startswith('data:image/png;base64,') for attributes in answer.images)
     assert set(NAMES[:4]) <= set(answer.texts) and 'a\\x1b\\u202e&amp;' in answer.texts
@@ -57,7 +57,7 @@ def test_names_of_classes_and_files_are_text_alone():
 def test_the_numbers_are_those_that_predict_prints():
     texts = Parsed(markup.answer('a.jpg', shown())).texts
     assert [text for text in texts if text.endswith('%')] == ['50.00 %', '25.00 %', '12.35 %', '10.00 %', '0.10 %']
-    assert 'Kernel 7: 7.0' in texts and f'{SCRIPT}, 12.3' in texts
+    assert 'Kernel 7: 7.0' in texts and texts.count('12.3') == 2
 
 
 def test_every_image_has_its_pixels_and_words_for_those_who_do_not_see_it():
