@@ -66,12 +66,13 @@ def _keep_clean(folder):
 
 
 def remove_old(folder, seconds):
-    """Removes the files in a folder, and in its folders, that were last written so many seconds ago, or before.
+    """Removes what is in a folder and was last written so many seconds ago, or before.
 
-    Gradio's own delete_cache leaves what a connection that broke had sent.
+    Gradio's own delete_cache leaves what a connection that broke had sent, and folders named by a checksum of the file.
     """
-    for place, _, names in os.walk(folder):
-        for path in (os.path.join(place, name) for name in names):
-            with contextlib.suppress(OSError):
-                if time.time() - os.lstat(path).st_mtime >= seconds:
-                    os.remove(path)
+    for place, folders, files in os.walk(folder, topdown=False):
+        for remove, names in ((os.remove, files), (os.rmdir, folders)):
+            for path in (os.path.join(place, name) for name in names):
+                with contextlib.suppress(OSError):  # a folder that is not empty stays
+                    if time.time() - os.lstat(path).st_mtime >= seconds:
+                        remove(path)

@@ -83,10 +83,11 @@ def test_other_protocols_are_closed():
 
 
 def test_what_is_old_is_removed_and_what_is_new_stays(tmp_path):
-    for name, age in (('a/old', 100), ('b', 100), ('a/new', 5)):
+    for name in ('both/old', 'both/new', 'b', 'empty/'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text('x')
-        written = (tmp_path / name).stat().st_mtime - age
-        os.utime(tmp_path / name, (written, written))
+        (tmp_path / name).mkdir() if name[-1] == '/' else (tmp_path / name).write_text('x')
+    for path in tmp_path.rglob('*'):
+        written = path.stat().st_mtime - (5 if path.name == 'new' else 100)
+        os.utime(path, (written, written))
     server.remove_old(tmp_path, 60)
-    assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == ['new']
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['both', 'new']
