@@ -27,19 +27,21 @@ class Network:
         self._computing = threading.Lock()  # two batches at once would take twice the memory
 
     def __call__(self, images):
-        decoded = list(self._pool.map(self._square, images))
-        squares = [square for square in decoded if not isinstance(square, str)]
-        given = iter(self._probabilities(squares) if squares else [])
-        return [square if isinstance(square, str) else answers.best(next(given), self._names) for square in decoded]
+        squares = list(self._pool.map(self.square, images))
+        given = iter(self.of_squares([square for square in squares if not isinstance(square, str)]))
+        return [square if isinstance(square, str) else next(given) for square in squares]
 
-    def _square(self, encoded):
-        """What the step takes of one image, or why it cannot be decoded."""
+    def square(self, encoded):
+        """What `of_squares` takes of one encoded image, or why it cannot be decoded."""
         try:
             return self._decode(encoded)
         except tf.errors.InvalidArgumentError as error:
             return preprocessing.reason(error)
 
-    def _probabilities(self, squares):
+    def of_squares(self, squares):
+        """The Answers for decoded images, as of preprocessing.evaluation_image: uint8 [side, side, 3] each."""
+        if not squares:
+            return []
         with self._computing:
             scores = self._step(tf.stack(squares), tf.zeros(len(squares), tf.int64))[0]
-        return evaluation.probabilities(scores.numpy())
+        return [answers.best(row, self._names) for row in evaluation.probabilities(scores.numpy())]

@@ -19,6 +19,7 @@ from alexnet_tf.data import batches, datasets, folder_builder, inspection, servi
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
+from alexnet_tf.neighbors import index
 from alexnet_tf.pictures import (
     augmentations,
     contact_sheet,
@@ -32,6 +33,7 @@ from alexnet_tf.pictures import (
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import card, publishing, saved_model, warmup
+from alexnet_tf.web_page import answering, listening, server
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
 from nets import alexnet, slim_checkpoints
 from tests.helpers import calls
@@ -41,6 +43,7 @@ NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.spli
 LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
                          step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
 SOURCE = print  # of predictions
+SOCKET = SimpleNamespace(getsockname=lambda: ('a', 7000))
 SERVICE = tf.data.experimental.service
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
@@ -90,6 +93,12 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (evaluation, 'evaluate'): lambda *_, **__: (None, SCORES, LABELS),
          (whole_split, 'draw_mistakes'): lambda *_: None, (whole_split, 'draw_confusion'): lambda *_: None,
          (whole_split, 'draw_classes'): lambda *_: None, (writing, 'write_text'): lambda *_: None}, []),
+    'alexnet_tf.demo': (
+        {(listening, 'check_installed'): lambda: None,
+         (listening, 'listen'): lambda *_: contextlib.nullcontext(SOCKET),
+         (loading, 'load'): lambda *_, **__: LOADED, (index, 'open_index'): lambda *_, **__: 'an index',
+         (answering, 'Answering'): lambda *_: 'answers', (server, 'serving'): lambda *_: contextlib.nullcontext(),
+         (signals, 'noted'): lambda _: contextlib.nullcontext(SimpleNamespace(number=1, check=lambda: None))}, []),
     'alexnet_tf.data_service': (
         {(service_address, 'check_free'): lambda _: None, (service_address, 'wait_for'): lambda _: '10.0.0.1',
          (writing, 'check_writable'): None, (service_reader, 'register'): lambda: None,
@@ -248,6 +257,14 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'color_noise': (0.2, {'augment.noise.axes': lambda before, after: np.allclose(2 * np.array(before), after),
                               'draw.title': lambda _, after: 'noise 0.2' in after}, *AUGMENTED),
         'resize_side_max': (300, {'augment.resize_side_max': 300}, *AUGMENTED),
+    },
+    'alexnet_tf.demo': {
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
+        'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}),
+        'index': ('/i', {'open_index.folder': '/i', 'open_index.dataset_dir': None, 'Answering.index': 'an index'}),
+        'dataset_dir': ('{other}', {'open_index.dataset_dir': '{other}'}, '--index=/i'),
+        'host': ('0.0.0.0', {'listen.host': '0.0.0.0'}),
+        'port': (80, {'listen.port': 80}),
     },
     'alexnet_tf.data_service': {
         'port': (7070, {'check_free.port': 7070, 'DispatcherConfig.port': 7070}),
