@@ -118,6 +118,13 @@ WRONG = {
         'only': [['--only=none'], ['--only=alexnet,'], ['--only=alexnet,none']],
         '': [['positional']],
     },
+    'alexnet_tf.figure1': {
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x']],
+        'rates': [[f'--rates={value}'] for value in (
+            '', 'x', '0', '-1', '0.1,', 'nan', 'inf', '0.1,1e-1', '0.0010000001,0.001', '9' * 5000)],
+        '': [['positional']],
+    },
     'alexnet_tf.data_service': {
         'dispatcher': [[f'--dispatcher={value}', '--timeout_secs=1'] for value in (
             'localhost:5050', 'grpc://a', 'grpc://localhost:1')],
@@ -149,6 +156,7 @@ BASE = {
     'alexnet_tf.visualize': ['--picture=kernels', '--output={tmp}/k.png'],
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
+    'alexnet_tf.figure1': ['--dataset_dir={records}', '--output_dir={tmp}/figure1', '--max_epochs=1'],
     'alexnet_tf.data_service': [],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
     'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
