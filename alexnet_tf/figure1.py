@@ -22,12 +22,17 @@ SETTINGS = ('dataset_dir', 'batch_size', 'seed')  # equal for all networks of a 
 
 
 def are_rates(rates):
-    """Whether they are different numbers above 0, written as 0.001 or 1e-3."""
+    """Whether they are different numbers above 0."""
     try:
-        values = [float(rate) for rate in rates]
+        return bool(rates) and all(0 < float(rate) < 1e9 for rate in rates) and (
+            len(set(map(name_of, rates))) == len(rates))
     except ValueError:
         return False
-    return bool(values) and all(0 < value < 1e9 for value in values) and len(set(values)) == len(values)
+
+
+def name_of(rate):
+    """A rate as folders and results.json have it, whether it was written as 0.001, 1e-3 or .001."""
+    return f'{float(rate):.12g}'
 
 
 ROWS = (
@@ -88,7 +93,7 @@ def run_races(images, known, notice):
     curves = {}
     for activation in TABLES:
         kept = known['curves'].setdefault(activation, {})
-        curves[activation] = {rate: kept.setdefault(rate, []) for rate in (f'{float(rate):g}' for rate in FLAGS.rates)}
+        curves[activation] = {rate: kept.setdefault(rate, []) for rate in map(name_of, FLAGS.rates)}
     for activation, of_rates in curves.items():
         run_race(activation, of_rates, images, notice,
                  keep=lambda: writing.write_json(os.path.join(FLAGS.output_dir, 'results.json'), known))

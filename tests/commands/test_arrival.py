@@ -24,8 +24,9 @@ from alexnet_tf.data import (
     service_address,
     service_reader,
 )
-from alexnet_tf.figure_one import examples, race, trial
-from alexnet_tf.figure_one import report as figure_one_report
+from alexnet_tf.figure_one import examples
+from alexnet_tf.figure_one import report as race_report
+from alexnet_tf.figure_one import trial as race_trial
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
@@ -82,9 +83,8 @@ COMMANDS = {  # module: (functions, arguments of all calls)
     'alexnet_tf.figure1': (
         {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
          (figures, 'save'): lambda *_: None, (writing, 'check_writable'): None, (datasets, 'open_dataset'): None,
-         (examples, 'read'): lambda *_, **__: 'images', (trial, 'Trial'): lambda *_, **__: SimpleNamespace(
-             train_to=lambda epoch, _: 50.0), (race, 'next_rate'): None,
-         (figure_one_report, 'draw'): lambda *_: None}, [
+         (examples, 'read'): lambda *_, **__: 'images', (race_trial, 'Trial'): lambda *_, **__: SimpleNamespace(
+             train_to=lambda epoch, _: 50.0), (race_report, 'draw'): lambda *_: None}, [
              '--dataset_dir={records}', '--output_dir={tmp}/figure1', '--rates=0.5', '--max_epochs=1']),
     'alexnet_tf.visualize': (
         {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
@@ -234,11 +234,11 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'output_dir': ('{tmp}/b', {
             'check_writable.folder': '{tmp}/b', 'check.path': '{tmp}/b/figure1.png', 'save.path': '{tmp}/b/figure1.png',
             'Trial.folder': '{tmp}/b/relu-0.5', 'Trial 2.folder': '{tmp}/b/tanh-0.5'}),
-        'rates': ('0.1', {'Trial.rate': 0.1, 'Trial 2.rate': 0.1, 'Trial.folder': '{tmp}/figure1/relu-0.1',
-                          'Trial 2.folder': '{tmp}/figure1/tanh-0.1', **{
-                              f'{place}.{rate}': curve for rate, curve in (('0.5', None), ('0.1', [50.0])) for place in (
-                                  'draw.curves.relu', 'draw.curves.tanh')}}),
-        'max_epochs': (2, {'next_rate.max_epochs': 2}),
+        'rates': ('0.1', {
+            'Trial.rate': 0.1, 'Trial 2.rate': 0.1, 'Trial.folder': '{tmp}/figure1/relu-0.1',
+            'Trial 2.folder': '{tmp}/figure1/tanh-0.1', 'draw.curves.relu.0.5': None, 'draw.curves.tanh.0.5': None,
+            'draw.curves.relu.0.1': [50.0], 'draw.curves.tanh.0.1': [50.0]}),
+        'max_epochs': (2, {'draw.curves.relu.0.5': [50.0, 50.0], 'draw.curves.tanh.0.5': [50.0, 50.0]}),
         'batch_size': (7, {'Trial.batch_size': 7, 'Trial 2.batch_size': 7}),
         'seed': (7, {'Trial.seed': 7, 'Trial 2.seed': 7}),
     },
