@@ -57,6 +57,7 @@ def draw(curves, images):
         f'To {race.THRESHOLD:g} % tanh takes {times:.1f} times as many epochs as ReLU (the paper: six)' if times else
         f'{race.THRESHOLD:g} % was not reached by both'))
     axes.set(xlim=(0, None), ylim=(0, None))
+    axes.locator_params('x', integer=True)
     axes.grid(alpha=0.3)
     axes.legend(title='thin: other rates', frameon=False)
     return figure

@@ -16,13 +16,18 @@ def test_the_fastest_is_the_first_there_else_the_one_of_the_lowest_error():
     assert race.fastest({'a': [60.0, 40.0], 'b': [50.0, 45.0], 'c': [70.0, None]}) == 'a'
 
 
-def test_a_rate_is_dropped_when_another_was_better_after_half_the_epochs():
+def test_a_rate_is_dropped_when_another_was_better_after_three_quarters_of_the_epochs():
     curves = {'a': [70.0, 50.0], 'b': [85.0, 71.9], 'c': [80.0, 72.1]}
     assert race.faster('a', curves) is None
     assert race.faster('b', curves) is None  # 1.9 points may be chance
     assert race.faster('c', curves) == 'a'
     assert race.faster('c', {'a': [70.0, 50.0], 'c': [80.0, 72.1, 40.0]}) == 'a'  # it stays dropped
     assert race.faster('d', {'a': [70.0], 'd': [90.0]}) is None  # after one epoch nobody is
+    slow = [90.0, 80.0, 70.0, 60.0, 55.0, 52.0, 51.0]
+    assert race.faster('d', {'a': [99.0, 99.0, 57.9], 'd': slow[:3]}) is None
+    assert race.faster('d', {'a': [99.0, 99.0, 57.9], 'd': slow[:4]}) == 'a'
+    assert race.faster('d', {'a': [99.0, 99.0, 99.0, 99.0, 48.9, 40.0], 'd': slow[:6]}) is None
+    assert race.faster('d', {'a': [99.0, 99.0, 99.0, 99.0, 48.9, 40.0], 'd': slow}) == 'a'
 
 
 def order(errors, max_epochs):
