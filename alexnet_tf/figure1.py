@@ -39,8 +39,8 @@ ROWS = (
     Flag('dataset_dir', str, None, 'Folder with TFRecords, split train: of tensorflow-datasets, or of build_tfrecords. '
          'Default: the sample that comes along.'),
     Flag('output_dir', str, 'runs/figure1', 'Folder for checkpoints, figure1.png, figure1.csv and results.json.'),
-    Flag('rates', list, ['0.0003', '0.001', '0.003', '0.01', '0.03'], 'Learning rates that race, for each activation.', valid=(
-        are_rates, 'must be different numbers above 0, as 0.001,0.003')),
+    Flag('rates', list, ['0.0003', '0.001', '0.003', '0.01', '0.03'], 'Learning rates that race, for each activation.',
+         valid=(are_rates, 'must be different numbers above 0, as 0.001,0.003')),
     Flag('max_epochs', int, 60, 'Epochs after which a network that has not reached 25 % is given up.', 1),
     Flag('batch_size', int, 128, 'Images per step.', 1),
     Flag('seed', int, 0, 'Seed of initial weights and of the order of images, the same for all networks.', 0,
@@ -115,10 +115,10 @@ def run_race(activation, curves, images, notice, keep):
         curves[rate].append(error)
         keep()
         seconds = time.monotonic() - start
-        left = seconds * race.most_epochs(curves, FLAGS.max_epochs)
+        most = seconds * race.most_epochs(curves, FLAGS.max_epochs)
         said = 'the loss is no longer finite' if error is None else f'training error {error:.1f} %'
-        print(f'{activation}, rate {rate}, epoch {epoch}: {said}, {len(images) / seconds:.0f} images/s, '
-              f'at most {duration(left)} left for {activation}')
+        print(f'{activation}, rate {rate}, epoch {epoch}: {said}, in {duration(seconds)}; '
+              f'at most {duration(most)} left for {activation}')
         for other in curves:
             if other not in dropped and (by := race.faster(other, curves)):
                 print(f'{activation}, rate {other} is dropped: the error of rate {by} was lower after fewer epochs')

@@ -37,7 +37,7 @@ def test_a_race_that_is_stopped_goes_on_to_the_bit(small_records, tmp_path, monk
     pytest.importorskip('matplotlib')
     whole = figure1(small_records, tmp_path / 'whole', '--max_epochs=2')
     assert whole.returncode == 0, whole.stderr
-    assert 'tanh, rate 0.003, epoch 2: training error' in whole.stdout and 'images/s, at most' in whole.stdout
+    assert 'tanh, rate 0.003, epoch 2: training error' in whole.stdout and '; at most 0:00:' in whole.stdout
     assert 'ReLU: 25 % training error was not reached' in whole.stdout
     with monkeypatch.context() as patch:
         patch.setattr(examples.Examples, 'batches', stopping_at(4))  # an epoch has 3 steps
