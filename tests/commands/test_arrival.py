@@ -16,6 +16,9 @@ from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.console import signals
 from alexnet_tf.console.flag_table import UNSET
 from alexnet_tf.data import batches, datasets, folder_builder, inspection, service_address, service_reader
+from alexnet_tf.figure_one import examples
+from alexnet_tf.figure_one import report as race_report
+from alexnet_tf.figure_one import trial as race_trial
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.model import evaluation, loading, precision, scoring, specs
@@ -81,6 +84,12 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
         ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
          '--precision=float32']),
+    'alexnet_tf.figure1': (
+        {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
+         (figures, 'save'): lambda *_: None, (writing, 'check_writable'): None, (datasets, 'open_dataset'): None,
+         (examples, 'read'): lambda *_, **__: 'images', (race_trial, 'Trial'): lambda *_, **__: SimpleNamespace(
+             train_to=lambda epoch, _: 50.0), (race_report, 'draw'): lambda *_: None}, [
+             '--dataset_dir={records}', '--output_dir={tmp}/figure1', '--rates=0.5', '--max_epochs=1']),
     'alexnet_tf.visualize': (
         {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
          (figures, 'save'): lambda *_: None, (loading, 'load'): lambda *_, **__: LOADED,
@@ -230,6 +239,19 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
             'train_variant.folder': '{tmp}/ablations/no_dropout-0',
             'table.results': [{'variant': 'no dropout', 'seed': 0}],
             'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
+    },
+    'alexnet_tf.figure1': {
+        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'read.dataset': ('other', 'train')}),
+        'output_dir': ('{tmp}/b', {
+            'check_writable.folder': '{tmp}/b', 'check.path': '{tmp}/b/figure1.png', 'save.path': '{tmp}/b/figure1.png',
+            'Trial.folder': '{tmp}/b/relu-0.5', 'Trial 2.folder': '{tmp}/b/tanh-0.5'}),
+        'rates': ('0.1', {
+            'Trial.rate': 0.1, 'Trial 2.rate': 0.1, 'Trial.folder': '{tmp}/figure1/relu-0.1',
+            'Trial 2.folder': '{tmp}/figure1/tanh-0.1', 'draw.curves.relu.0.5': None, 'draw.curves.tanh.0.5': None,
+            'draw.curves.relu.0.1': [50.0], 'draw.curves.tanh.0.1': [50.0]}),
+        'max_epochs': (2, {'draw.curves.relu.0.5': [50.0, 50.0], 'draw.curves.tanh.0.5': [50.0, 50.0]}),
+        'batch_size': (7, {'Trial.batch_size': 7, 'Trial 2.batch_size': 7}),
+        'seed': (7, {'Trial.seed': 7, 'Trial 2.seed': 7}),
     },
     'alexnet_tf.visualize': {
         'picture': ('network', {

@@ -21,8 +21,10 @@ WRONG = {
     'import_weights': ['--variant=\x07', '--source=/no', '--output_dir=/no'], 'ablate': ['--seeds=0,\x07'],
     'compare_curve': ['one', 'two\x1b[2J'], 'predict': ['--views=\x1b[31m', 'x.jpg'],
     'inspect_dataset': ['--seed=\x1b[31m', '/no'], 'visualize': ['\x1b[31mkernels'], 'retrieval': ['\x1b[31mbuild'],
-    'data_service': ['--dispatcher=grpc://\x1b[31m:1'], 'demo': ['--port=\x1b[31m']}
-HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx', 'scipy', 'apache_beam', 'matplotlib', 'faiss', 'gradio')
+    'data_service': ['--dispatcher=grpc://\x1b[31m:1'], 'demo': ['--port=\x1b[31m'],
+    'figure1': ['--rates=\x1b[31m1']}
+HEAVY = ('tensorflow', 'tf_keras', 'tensorflow_datasets', 'onnx', 'scipy', 'apache_beam', 'matplotlib', 'faiss',
+         'gradio')
 
 
 def command_line(name):

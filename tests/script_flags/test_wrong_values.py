@@ -127,6 +127,13 @@ WRONG = {
         'host': [['--host=a b'], ['--host=192.0.2.1']],
         '': [['positional']],
     },
+    'alexnet_tf.figure1': {
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'output_dir': [['--output_dir={file}'], ['--output_dir={link}/x']],
+        'rates': [[f'--rates={value}'] for value in (
+            '', 'x', '0', '-1', '0.1,', 'nan', 'inf', '0.1,1e-1', '9' * 5000)],
+        '': [['positional']],
+    },
     'alexnet_tf.data_service': {
         'dispatcher': [[f'--dispatcher={value}', '--timeout_secs=1'] for value in (
             'localhost:5050', 'grpc://a', 'grpc://localhost:1')],
@@ -159,6 +166,7 @@ BASE = {
     'alexnet_tf.import_weights': ['--source={run}', '--output_dir={tmp}/imported'],
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
     'alexnet_tf.demo': ['--checkpoint_path={run}', '--port=0'],
+    'alexnet_tf.figure1': ['--dataset_dir={records}', '--output_dir={tmp}/figure1', '--max_epochs=1'],
     'alexnet_tf.data_service': [],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
     'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
