@@ -56,7 +56,8 @@ def main():
     load_tensorflow()
     from alexnet_tf.data import datasets
     from alexnet_tf.figure_one import examples, report
-    with signals.noted('figure1') as notice:
+    from alexnet_tf.run_folder import lock
+    with signals.noted('figure1') as notice, lock.hold(FLAGS.output_dir, 'output_dir'):
         FLAGS.dataset_dir = FLAGS.dataset_dir or datasets.SAMPLE_DIR
         known = read_results()
         images = examples.read(datasets.open_dataset(FLAGS.dataset_dir, 'train'))

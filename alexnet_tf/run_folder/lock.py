@@ -1,4 +1,4 @@
-"""One trainer per folder: a second one is refused while the first runs."""
+"""One run per folder: a second one is refused while the first lasts."""
 import contextlib
 import errno
 import fcntl
@@ -7,10 +7,10 @@ import socket
 
 
 @contextlib.contextmanager
-def hold(folder):
+def hold(folder, flag='train_dir'):
     """Holds the folder's lock inside a `with`. The system takes it back when the process ends, however it ends.
 
-    Raises: ValueError when another process holds it.
+    flag: that names the folder. Raises: ValueError when another process holds it.
     """
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, 'lock')
@@ -20,9 +20,9 @@ def hold(folder):
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 file.seek(0)
-                raise ValueError(f'--train_dir={folder} is in use by {file.read().strip() or "another process"}; wait '
-                                 'for it, stop it, or choose another --train_dir.') from None
-            print(f'The file system of {folder} cannot lock ({error.strerror}): nothing keeps a second training run '
+                raise ValueError(f'--{flag}={folder} is in use by {file.read().strip() or "another process"}; wait '
+                                 f'for it, stop it, or choose another --{flag}.') from None
+            print(f'The file system of {folder} cannot lock ({error.strerror}): nothing keeps a second run '
                   'out of this folder; do not start one.')
         else:
             file.truncate(0)

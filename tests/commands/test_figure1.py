@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.figure_one import examples
+from alexnet_tf.run_folder import lock
 from nets import slim_checkpoints
 from tests.helpers.commands import call
 
@@ -57,6 +58,9 @@ def test_a_race_that_is_stopped_goes_on_to_the_bit(small_records, tmp_path, monk
     assert [line.rpartition(',')[0] for line in lines[1:]] == [
         'relu,0.003,1', 'relu,0.003,2', 'tanh,0.003,1', 'tanh,0.003,2']
     assert (tmp_path / 'one' / 'figure1.png').read_bytes()[:4] == b'\x89PNG'
+    with lock.hold(str(tmp_path / 'one')):
+        refused = figure1(small_records, tmp_path / 'one')
+        assert refused.returncode == 1 and f'--output_dir={tmp_path / "one"} is in use by process' in refused.stderr
     refused = figure1(small_records, tmp_path / 'one', '--seed=1')
     assert refused.returncode == 1 and 'is of other settings' in refused.stderr
     (tmp_path / 'one' / 'results.json').unlink()

@@ -24,4 +24,4 @@ def test_a_file_system_without_locks_is_said_so(tmp_path, monkeypatch, capsys):
         raise OSError(errno.ENOLCK, 'No locks available')
     monkeypatch.setattr(fcntl, 'flock', unable)
     with lock.hold(str(tmp_path)):
-        assert 'cannot lock (No locks available): nothing keeps a second training run' in capsys.readouterr().out
+        assert 'cannot lock (No locks available): nothing keeps a second run' in capsys.readouterr().out
