@@ -92,4 +92,5 @@ def _run(printed, module, arguments, environment):
         setattr(sys, name, open(number, 'w', encoding='utf-8', closefd=False))
     printed.close()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as would a shell's &
     module.main(arguments)
