@@ -38,14 +38,27 @@ def _application(answering, heading, about, folder):
     import fastapi
     import gradio
 
+    def uploaded(path):
+        """The path. Visitors may send any text as one; Gradio would copy that file of this machine, or fetch that URL.
+
+        Raises: gradio.Error for a path outside of the folder.
+        """
+        if not os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep):
+            raise gradio.Error('this file was not uploaded', print_exception=False)
+        return path
+
+    async def move(path):
+        return uploaded(path)
+
     def answer(path):
         """(None, which empties the place for files, HTML) of a visitor's file."""
-        name, shown = os.path.basename(path), answering(path)
+        name, shown = os.path.basename(path), answering(uploaded(path))
         return None, markup.refusal(name, shown) if isinstance(shown, str) else markup.answer(name, shown)
 
     with gradio.Blocks(analytics_enabled=False, title=heading) as page:
         gradio.HTML(markup.top(heading, about), js_on_load=None, apply_default_css=False)
         photograph = gradio.File(label='A photograph, JPEG or PNG', elem_id='photograph', height=140)
+        photograph.async_move_resource_to_block_cache = move  # a class of its own would make Gradio write a .pyi here
         shown = gradio.HTML(elem_id='shown', js_on_load=None, apply_default_css=False,
                             min_height=80)
         photograph.upload(answer, photograph, [photograph, shown], api_visibility='private', show_progress='minimal',

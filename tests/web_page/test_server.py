@@ -1,9 +1,11 @@
 """Who may listen where, what the gate lets through, and what is kept."""
 import asyncio
+import json
 import os
 import re
 import socket
 import sys
+import urllib.request
 
 import pytest
 
@@ -91,3 +93,52 @@ def test_what_is_old_is_removed_and_what_is_new_stays(tmp_path):
         os.utime(path, (written, written))
     server.remove_old(tmp_path, 60)
     assert sorted(path.name for path in tmp_path.rglob('*')) == ['both', 'new']
+
+
+def call(page, path, **more):
+    """What the page would show of a file, called by a program in place of a browser; None: it was refused."""
+    file = {'path': str(path), 'meta': {'_type': 'gradio.FileData'}} | more
+    headers = {'Content-Type': 'application/json'}
+    session = {'data': [file], 'fn_index': 0, 'session_hash': f'{path}{more}'.encode().hex()}
+    urllib.request.urlopen(urllib.request.Request(
+        f'{page}/gradio_api/queue/join', json.dumps(session).encode(), headers), timeout=30)
+    with urllib.request.urlopen(f'{page}/gradio_api/queue/data?session_hash={session["session_hash"]}',
+                                timeout=30) as lines:
+        last = next(line for line in lines if b'process_completed' in line)
+    output = json.loads(last.removeprefix(b'data: '))['output']
+    return output['data'][1] if output.get('data') else None
+
+
+def upload(url, content):
+    """The path of an uploaded file."""
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n%b\r\n--x--\r\n' % content
+    with urllib.request.urlopen(urllib.request.Request(
+            f'{url}/gradio_api/upload', form, {'Content-Type': 'multipart/form-data; boundary=x'}), timeout=30) as said:
+        return json.load(said)[0]
+
+
+@pytest.mark.slow
+def test_visitors_cannot_name_files_of_this_machine_nor_addresses(tmp_path, monkeypatch):
+    processing = pytest.importorskip('gradio').processing_utils
+    fetched, read = [], []
+
+    async def fetch(address, **_):
+        fetched.append(address)
+        return str(tmp_path / 'secret.jpg')
+    monkeypatch.setattr(processing, 'async_ssrf_protected_download', fetch)
+    (tmp_path / 'secret.jpg').write_bytes(b'secret')
+
+    def answering(path):
+        read.append(open(path, 'rb').read())
+        return 'a reason'
+    with listening.listen('127.0.0.1', 0) as listens, server.serving(listens, answering, 'heading', 'about'):
+        url = listening.url(*listens.getsockname())
+        uploaded = upload(url, b'mine')
+        assert 'a reason' in call(url, uploaded) and read == [b'mine']
+        link = os.path.join(os.path.dirname(uploaded), 'link.jpg')
+        os.symlink(tmp_path / 'secret.jpg', link)
+        for more in ({}, {'is_stream': True}, {'url': f'{url}/x.jpg'}):
+            for path in (tmp_path / 'secret.jpg', f'{uploaded}/../../../{tmp_path}/secret.jpg', link,
+                         'http://192.0.2.1/x.jpg', 'https://192.0.2.1/x.jpg'):
+                assert call(url, path, **more) is None, (path, more)
+    assert read == [b'mine'] and not fetched
