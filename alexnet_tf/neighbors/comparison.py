@@ -54,6 +54,11 @@ def compare(found, loaded, dataset, *, count, lengths, seed, batch_size, log=pri
 
     Raises: ValueError.
     """
+    if dataset.split == found.about.split:
+        raise ValueError(f'{found.folder} is of split {dataset.split!r} itself, where each image would find itself '
+                         'first; choose another --dataset_split_name.')
+    if len(found) < FIRST:
+        raise ValueError(f'{found.folder} has {len(found)} images; the precision of the first {FIRST} needs as many.')
     stored = {bits: codes.read(found, bits) for bits in lengths}
     new = [name for name in found.class_names if name not in loaded.spec.class_names]
     if new:

@@ -47,6 +47,16 @@ def test_fc7_and_pixels_of_photographs(loaded, built, small_records):
     assert chance == pytest.approx(np.mean([(found.labels == label).mean() for label in labels[present]]))
 
 
+def test_what_would_find_itself_and_too_few_images_are_refused(loaded, built, small_records):
+    found = index.open_index(str(built))
+    few = dataclasses.replace(found, labels=found.labels[:9])
+    for one, split, sentence in ((found, 'train', "is of split 'train' itself, where each image would find itself"),
+                                 (few, 'validation', 'has 9 images; the precision of the first 10 needs as many')):
+        with pytest.raises(ValueError, match=sentence):
+            comparison.compare(one, loaded, datasets.open_dataset(str(small_records), split), count=20, lengths=(),
+                               seed=0, batch_size=7)
+
+
 def test_codes_and_random_bits(clusters, encoder):  # noqa: F811
     stored = encoder.encode(clusters.vectors)
     found = dataclasses.replace(clusters, about=dataclasses.replace(clusters.about, class_names=tuple('abcdefgh')))
