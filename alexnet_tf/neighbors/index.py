@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import logging
 import os
+import tokenize
 
 import numpy as np
 
@@ -63,7 +64,7 @@ _RULES = {  # of its fields; see reading.check_fields
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Index:
-    """folder: its own. vectors: float16 [images, width], mapped into memory. labels: int64 [images]."""
+    """folder: its own. vectors: float16 [images, width], mapped into memory. labels: int64 [images], too."""
     folder: str
     about: Description
     vectors: np.ndarray
@@ -182,7 +183,7 @@ def open_index(folder, *, dataset_dir=None):
         raise ValueError(f'there is no index in {folder}; {AGAIN} --output={folder}')
     for name in FEATURES, LABELS:
         check_file(folder, name, about.files.get(name))
-    vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width), mmap_mode='r')
+    vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width))
     labels = read_array(folder, LABELS, np.int64, (about.images,))
     if labels.min() < 0 or labels.max() >= len(about.class_names):
         raise ValueError(f'{os.path.join(folder, LABELS)} has labels without a class name; {AGAIN}.')
@@ -212,13 +213,13 @@ def check_file(folder, name, expected):
         raise ValueError(f'{path} is not as it was written ({found["bytes"]} bytes); {AGAIN}.')
 
 
-def read_array(folder, name, dtype, shape, **options):
-    """The array in a file. Raises: ValueError for one of another type or shape."""
+def read_array(folder, name, dtype, shape):
+    """The array in a file, mapped into memory, read-only. Raises: ValueError for one of another type or shape."""
     path = os.path.join(folder, name)
     try:
-        array = np.load(path, allow_pickle=False, **options)
+        array = np.lib.format.open_memmap(path, mode='r')
         good = array.dtype == dtype and array.shape == shape
-    except (ValueError, OSError, EOFError, AttributeError) as error:
+    except (ValueError, OSError, OverflowError, MemoryError, RecursionError, tokenize.TokenError) as error:
         raise ValueError(f'cannot read {path}: {error}; {AGAIN}.') from error
     if not good:
         raise ValueError(f'{path} holds {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {list(shape)}; '

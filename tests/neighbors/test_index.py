@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.files import reading
 from alexnet_tf.neighbors import index
 
 
@@ -87,6 +88,20 @@ def change_description(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def hostile(name, content):
+    """A function of a folder that puts other bytes in the place of a file, and their checksum in the description."""
+    def replace(folder):
+        (folder / name).write_bytes(content)
+        files = json.loads((folder / 'index.json').read_text())['files']
+        change_description(folder, files=files | {name: reading.fingerprint(str(folder / name))})
+    return replace
+
+
+def header(words):
+    """The beginning of a .npy file with this header."""
+    return b'\x93NUMPY\x01\x00' + len(words).to_bytes(2, 'little') + words
+
+
 def flip(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -103,6 +118,13 @@ DAMAGE = {  # how it is damaged: (function of the folder, the sentence)
     'another shape': (lambda folder: change_description(folder, images=47), 'holds float16 [48, 256], not float16 [47'),
     'no images': (lambda folder: change_description(folder, images=0), 'images is 0; it must be a number of images'),
     'fewer classes': (lambda folder: change_description(folder, class_names=['a']), 'labels without a class name'),
+    'a zip archive': (hostile('features.npy', b'PK\x03\x04 and no more'), 'cannot read'),
+    'a header without end': (hostile('features.npy', header(b"{'descr': ((((")), 'cannot read'),
+    'an immense shape': (hostile('features.npy', header(
+        b"{'descr': '<f2', 'fortran_order': False, 'shape': (%d, 256)}" % 10 ** 40)), 'cannot read'),
+    'more labels than memory': (hostile('labels.npy', header(
+        b"{'descr': '<i8', 'fortran_order': False, 'shape': (%d,)}" % 10 ** 13)), 'cannot read'),
+    'a pickle': (hostile('labels.npy', b'\x80\x04N.'), 'cannot read'),
     'no description': (lambda folder: (folder / 'index.json').write_text('[]'), 'holds a list, not an object'),
 }
 
