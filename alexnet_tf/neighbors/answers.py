@@ -3,6 +3,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from alexnet_tf.console import terminal
 from alexnet_tf.data import preprocessing
 from alexnet_tf.neighbors import codes, index, sheet
 from alexnet_tf.pictures import subjects
@@ -53,12 +54,12 @@ def _class(found, position):
 
 
 def lines(found, answered):
-    """The Answers as text."""
+    """The Answers as text, a line each."""
     for answer in answered:
         known = '' if answer.truth is None else f' ({found.class_names[answer.truth]})'
-        yield f'{answer.subject.name}{known}'
+        yield terminal.printable(f'{answer.subject.name}{known}')
         for position, distance in zip(answer.positions, answer.distances):
-            yield f'  {distance:>9}  {_name(found, position)}  {_class(found, position)}'
+            yield terminal.printable(f'  {distance:>9}  {_name(found, position)}  {_class(found, position)}')
 
 
 def rows(found, loaded, answered):

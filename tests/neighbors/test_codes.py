@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from alexnet_tf.neighbors import codes, index
+from alexnet_tf.neighbors import codes
 from tests.neighbors.test_index import made
 
 
@@ -103,4 +103,3 @@ def test_nearest_counts_bits_and_of_equal_ones_takes_the_first():
     np.testing.assert_array_equal(bits, np.take_along_axis(differ, order, 1))
     with pytest.raises(ValueError, match='501 neighbors of 500 images'):
         codes.nearest(asked, stored, 501)
-    assert index.library() is not None

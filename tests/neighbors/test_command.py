@@ -1,11 +1,13 @@
 """retrieval: what its tasks write and print, and what they refuse."""
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from alexnet_tf.neighbors import codes, index
+from alexnet_tf.neighbors import answers, codes, index
+from alexnet_tf.pictures import subjects
 from tests.helpers.commands import call
 
 pytest.importorskip('faiss')
@@ -61,6 +63,14 @@ def test_query_shows_and_says_the_nearest(loaded, built, narrow, tmp_path, saved
     assert ticks[1:7] == [found.labels[position] == found.labels[7] for position in said[:6]] and not any(ticks[7:])
     assert saved[0].axes[8].images[0].get_array().shape == (224, 224, 3)
     np.testing.assert_array_equal(saved[0].axes[7].images[0].get_array(), saved[0].axes[8].images[0].get_array())
+
+
+def test_a_name_cannot_make_lines_of_its_own(copied):
+    found = index.open_index(str(copied))
+    about = dataclasses.replace(found.about, class_names=('a\nb\x1b',) * 10)
+    answer = answers.Answer(subjects.Subject(b'', 'c\nd.jpg'), 3, (1,), ('2.0',))
+    assert list(answers.lines(dataclasses.replace(found, about=about), [answer])) == [
+        'c\\nd.jpg (a\\nb\\x1b)', '        2.0  train:1  a\\nb\\x1b']
 
 
 def test_query_by_codes(loaded, with_codes, narrow, tmp_path, saved):
