@@ -1,6 +1,7 @@
 """Building an index: features of a split go to the disk as they come, so that a kill loses a second of work."""
 import contextlib
 import dataclasses
+import fcntl
 import os
 import time
 
@@ -133,7 +134,13 @@ def _checked(found, dataset, done):
 def _appending(folder, name, dtype, shape, done):
     """A .npy file of this shape, open behind its first `done` rows. It grows as it is filled."""
     path = os.path.join(folder, name)
-    with open(path, 'r+b' if done else 'wb') as file:
+    with open(path, 'r+b' if os.path.exists(path) else 'wb') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # it would cut off what the other one has just written
+            raise ValueError(f'another process builds the index in {folder}; wait for it, or stop it.') from None
+        except OSError:
+            pass  # a file system without locks
         np.lib.format.write_array_header_1_0(file, {
             'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)), 'fortran_order': False, 'shape': shape})
         end = file.tell() + done * int(np.prod(shape[1:])) * np.dtype(dtype).itemsize

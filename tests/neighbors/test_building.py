@@ -39,6 +39,21 @@ def test_one_that_stopped_goes_on_where_it_noted(loaded, built, small_records, t
     assert lines[-1].endswith('has this index already: 48 images.')
 
 
+def test_a_second_one_at_the_same_time_is_refused_and_changes_nothing(loaded, built, small_records, tmp_path,
+                                                                      monkeypatch):
+    dataset, batches = datasets.open_dataset(str(small_records), 'train'), building.EvaluationBatches
+
+    def with_another(*arguments, **options):
+        for number, batch in enumerate(batches(*arguments, **options)):
+            if number == 3:
+                with pytest.raises(ValueError, match='another process builds the index in .*; wait for it, or stop it'):
+                    building.build(loaded, dataset, str(tmp_path), batch_size=10)
+            yield batch
+    monkeypatch.setattr(building, 'EvaluationBatches', with_another)
+    building.build(loaded, dataset, str(tmp_path), batch_size=10)
+    assert contents(tmp_path) == contents(built)
+
+
 @pytest.mark.parametrize('file', ['index.json', 'building.json'])
 def test_it_is_not_mixed_with_another(file, loaded, copied, small_records):
     (copied / 'index.json').rename(copied / file)
