@@ -18,6 +18,7 @@ from tests.helpers import flag_walk
 NAME_ONLY = 'it only says that a folder without class names has 1000; every other name says that it has not'
 
 # {module: {flag: [arguments that are wrong …] or the reason why no text is wrong}}
+OF_OTHER_TASKS = 'it is of other tasks than build; tests/neighbors/test_command.py has what they refuse'
 WRONG = {
     'train_image_classifier': {
         'train_dir': [['--train_dir={file}'], ['--train_dir={file}/x'], ['--train_dir={tmp}/a[b']],
@@ -134,6 +135,16 @@ WRONG = {
             '', 'x', '0', '-1', '0.1,', 'nan', 'inf', '0.1,1e-1', '9' * 5000)],
         '': [['positional']],
     },
+    'alexnet_tf.retrieval': {
+        'task': [['--task=none']],
+        'output': [['--output={file}'], ['--output={link}/x']],
+        'index': OF_OTHER_TASKS,
+        'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
+        'dataset_dir': [['--dataset_dir={tmp}/none'], ['--dataset_dir={file}'], ['--dataset_dir={empty}']],
+        'dataset_split_name': [['--dataset_split_name=none'], ['--dataset_split_name=../x']],
+        'bits': OF_OTHER_TASKS,
+        '': [['--index=x'], ['--bits=32'], ['--queries=3'], ['positional'], ['--task=build,a.jpg'], ['--task=query']],
+    },
     'alexnet_tf.data_service': {
         'dispatcher': [[f'--dispatcher={value}', '--timeout_secs=1'] for value in (
             'localhost:5050', 'grpc://a', 'grpc://localhost:1')],
@@ -167,6 +178,8 @@ BASE = {
     'alexnet_tf.ablate': ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--width=0.05'],
     'alexnet_tf.demo': ['--checkpoint_path={run}', '--port=0'],
     'alexnet_tf.figure1': ['--dataset_dir={records}', '--output_dir={tmp}/figure1', '--max_epochs=1'],
+    'alexnet_tf.retrieval': ['--task=build', '--checkpoint_path={run}', '--dataset_dir={records}',
+                             '--output={tmp}/neighbors'],
     'alexnet_tf.data_service': [],
     'alexnet_tf.compare_curve': ['--train_dir={curve}'],
     'alexnet_tf.inspect_dataset': ['--dataset_dir={records}', '--splits=validation'],
