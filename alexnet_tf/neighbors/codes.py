@@ -7,7 +7,6 @@ there, nothing is pretrained layer by layer: rectified units and Adam do without
 """
 import dataclasses
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -124,12 +123,14 @@ def read(found, bits):
             arrays = numpy_files.read_npz(file)
         if not np.array_equal(arrays.pop('features'), _origin(found)):
             raise ValueError('they are of other features')
-        if {name: array.shape for name, array in arrays.items()} != shapes or arrays['codes'].dtype != np.uint8:
-            raise ValueError('its arrays have other names or shapes')
-    except (ValueError, KeyError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        types = {name: np.uint8 if name == 'codes' else np.float32 for name in shapes}
+        if ({name: array.shape for name, array in arrays.items()} != shapes
+                or {name: array.dtype for name, array in arrays.items()} != types):
+            raise ValueError('its arrays have other names, shapes or types')
+    except Exception as error:  # a damaged file can raise nearly anything in zipfile and zlib
         raise ValueError(f'cannot read {path}: {error}; make them again: {make}') from error
     codes = arrays.pop('codes')
-    return Encoder(**{name: np.float32(array) for name, array in arrays.items()}), codes
+    return Encoder(**arrays), codes
 
 
 def _origin(found):

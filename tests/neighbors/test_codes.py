@@ -74,7 +74,27 @@ def without_scale(path):
     np.savez(path, **kept)
 
 
-@pytest.mark.parametrize('damage', [cut_off, flip, without_scale, lambda path: path.write_bytes(b'')])
+def with_words(path):
+    with np.load(path) as arrays:
+        np.savez(path, **dict(arrays) | {'scale': np.array('x')})
+
+
+def not_deflated(path):
+    with np.load(path) as arrays:
+        np.savez_compressed(path, **dict(arrays))
+    data = path.read_bytes()
+    path.write_bytes(data[:60] + b'\xff' * 40 + data[100:])
+
+
+def with_a_password(path):
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b'PK\x01\x02') + 8] |= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize('damage', [cut_off, flip, without_scale, with_words, not_deflated, with_a_password,
+                                    lambda path: path.write_bytes(b'')])
 def test_a_damaged_file_is_refused(damage, clusters, encoder, tmp_path):
     found = dataclasses.replace(clusters, folder=str(tmp_path))
     codes.write(found, encoder)
