@@ -1,7 +1,6 @@
 """Building an index: features of a split go to the disk as they come, so that a kill loses a second of work."""
 import contextlib
 import dataclasses
-import fcntl
 import os
 import time
 
@@ -14,6 +13,7 @@ from alexnet_tf.data.batches import EvaluationBatches
 from alexnet_tf.files import reading, writing
 from alexnet_tf.model import features
 from alexnet_tf.neighbors import index
+from alexnet_tf.run_folder import lock
 from nets import normalization
 
 SAVE_SECS = 1  # between two notes of how far it is
@@ -24,9 +24,14 @@ def build(loaded, dataset, folder, *, batch_size, log=print):
 
     Killed and given again, it leaves the bytes of an undisturbed one: it goes on at the start of a batch.
 
-    Raises: ValueError for a folder with another index, and for records that cannot be read; OSError.
+    Raises: ValueError for a folder with another index, or in which another process builds, and for records that cannot
+    be read; OSError.
     """
-    about = _describe(loaded, dataset, batch_size)
+    with lock.hold(folder, 'output'):  # a second one would cut off what the first has just written
+        _build(loaded, dataset, folder, _describe(loaded, dataset, batch_size), log)
+
+
+def _build(loaded, dataset, folder, about, log):
     if _is_there(about, folder):
         log(f'{folder} has this index already: {about.images} images.')
         return
@@ -134,13 +139,7 @@ def _checked(found, dataset, done):
 def _appending(folder, name, dtype, shape, done):
     """A .npy file of this shape, open behind its first `done` rows. It grows as it is filled."""
     path = os.path.join(folder, name)
-    with open(path, 'r+b' if os.path.exists(path) else 'wb') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # it would cut off what the other one has just written
-            raise ValueError(f'another process builds the index in {folder}; wait for it, or stop it.') from None
-        except OSError:
-            pass  # a file system without locks
+    with open(path, 'r+b' if done else 'wb') as file:
         np.lib.format.write_array_header_1_0(file, {
             'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)), 'fortran_order': False, 'shape': shape})
         end = file.tell() + done * int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
