@@ -4,7 +4,7 @@
     python -m alexnet_tf.demo --checkpoint_path=runs/one --index=neighbors    and the nearest training images
 
 Only this machine can open the page, unless --host says otherwise. It needs Gradio: pip install -e '.[demo]'. What
-visitors give is removed after a minute. Ctrl-C ends it.
+visitors give is removed after ten minutes. Ctrl-C ends it.
 """
 import time
 

@@ -131,8 +131,11 @@ def _validated(loaded, run):
     """What the training run's own validation at the checkpoint's step said."""
     rows = [row for row in metrics.read(run, {'validation': 'accuracy'})
             if row['kind'] == 'validation' and row['step'] == loaded.step and reading.is_number(row.get('recall_5'))]
-    day = _day(os.path.getmtime(f'{loaded.checkpoint}.index')) if rows else ''
-    return [f'{_shares(row)} of the validation images, by the training run itself, {day}.' for row in rows[-1:]]
+    try:
+        day = f', {_day(os.path.getmtime(f"{loaded.checkpoint}.index"))}' if rows else ''
+    except FileNotFoundError:  # a training run goes on there, and has removed it since it was loaded
+        day = ''
+    return [f'{_shares(row)} of the validation images, by the training run itself{day}.' for row in rows[-1:]]
 
 
 def _shares(values):

@@ -8,7 +8,7 @@ import time
 from alexnet_tf.web_page import gate, markup
 
 MAX_UPLOAD = 32 << 20  # bytes; photographs of cameras have less
-KEPT = 60  # seconds from an upload to its removal; a visitor of a full queue waits for less
+KEPT = 600  # seconds from an upload to its removal: far longer than a visitor of a full queue waits
 QUEUE = 50  # visitors that wait; others are told that it is full
 
 

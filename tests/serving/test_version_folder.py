@@ -143,6 +143,12 @@ def test_the_card_tells_recipe_data_and_accuracy(run, published, tmp_path):
     (tmp_path / 'eval' / 'eval_results.json').write_text(json.dumps(results | {'accuracy': 'high'}))
     with pytest.raises(ValueError, match='accuracy is'):
         text()
+    (tmp_path / 'eval' / 'eval_results.json').unlink()
+    loaded = loading.load(str(tmp_path))
+    for path in tmp_path.glob('model.ckpt-0.*'):  # by a training run that goes on
+        path.unlink()
+    found = card.text(loaded, str(published[0]), recipe=export.training_command, weights_license=None)
+    assert 'of the validation images, by the training run itself.' in found
 
 
 def test_hostile_settings_are_shown_as_text(run, published, tmp_path):

@@ -200,7 +200,7 @@ def test_ctrl_c_ends_it_with_a_sentence_and_leaves_no_file(run, photographs, tmp
         page.get(demo.url)
         give(page, photographs[0])
         answers(page, photographs[0].name)
-        assert list(demo.folder.rglob(photographs[0].name))  # for a minute
+        assert list(demo.folder.rglob(photographs[0].name))  # for ten minutes
         demo.send_signal(signal.SIGINT)
         printed, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130 and printed == 'demo: stopped by SIGINT\n'
