@@ -16,39 +16,24 @@ from alexnet_tf.ablation import report, trial, variants
 from alexnet_tf.console import signals
 from alexnet_tf.console.flag_table import UNSET
 from alexnet_tf.data import batches, datasets, folder_builder, inspection, service_address, service_reader
-from alexnet_tf.figure_one import examples
-from alexnet_tf.figure_one import report as race_report
-from alexnet_tf.figure_one import trial as race_trial
 from alexnet_tf.files import writing
 from alexnet_tf.formats import kinds
-from alexnet_tf.model import evaluation, loading, precision, scoring, specs
-from alexnet_tf.neighbors import index
+from alexnet_tf.model import evaluation, loading, precision, scoring
 from alexnet_tf.pictures import (
-    augmentations,
     contact_sheet,
     figures,
-    kernels,
-    network,
-    predictions,
-    subjects,
-    whole_split,
 )
 from alexnet_tf.prediction import answers, checkpoint, client, exported, image_files, printing
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.serving import card, publishing, saved_model, warmup
-from alexnet_tf.web_page import answering, listening, server
 from alexnet_tf.weights import checkpoint_files, own_npz, reading
-from nets import alexnet, slim_checkpoints
+from tests.commands import arrival_of_pictures
+from tests.commands.arrival_of_pictures import LABELS, LOADED, SCORES
 from tests.helpers import calls
 from tests.helpers.commands import flags_of
 
-NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
-LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.0), 1), checkpoint='/no/model.ckpt-3',
-                         step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
 SOURCE = print  # of predictions
-SOCKET = SimpleNamespace(getsockname=lambda: ('a', 7000))
 SERVICE = tf.data.experimental.service
-SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 COMMANDS = {  # module: (functions, arguments of all calls)
     'eval_image_classifier': ({
         (writing, 'check_writable'): None, (datasets, 'check_folder'): None, (precision, 'choose'): None,
@@ -84,30 +69,6 @@ COMMANDS = {  # module: (functions, arguments of all calls)
          (report, 'table'): lambda _: '', (report, 'draw'): lambda *_: True},
         ['--dataset_dir={records}', '--output_dir={tmp}/ablations', '--only=alexnet', '--seeds=0',
          '--precision=float32']),
-    'alexnet_tf.figure1': (
-        {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
-         (figures, 'save'): lambda *_: None, (writing, 'check_writable'): None, (datasets, 'open_dataset'): None,
-         (examples, 'read'): lambda *_, **__: 'images', (race_trial, 'Trial'): lambda *_, **__: SimpleNamespace(
-             train_to=lambda epoch, _: 50.0), (race_report, 'draw'): lambda *_: None}, [
-             '--dataset_dir={records}', '--output_dir={tmp}/figure1', '--rates=0.5', '--max_epochs=1']),
-    'alexnet_tf.visualize': (
-        {(figures, 'check'): lambda _: None, (figures, 'style'): contextlib.nullcontext,
-         (figures, 'save'): lambda *_: None, (loading, 'load'): lambda *_, **__: LOADED,
-         (slim_checkpoints, 'named_variables'): lambda _: {'alexnet_v2/conv1/weights': LABELS},
-         (kernels, 'draw'): lambda *_: None, (network, 'draw'): lambda *_: None,
-         (datasets, 'open_dataset'): None, (subjects, 'of_record'): lambda *_: subjects.Subject(b'', 'one'),
-         (augmentations, 'augment'): lambda *_, **__: 'augmented', (augmentations, 'draw'): lambda *_: None,
-         (subjects, 'answered'): lambda *_: [], (predictions, 'draw'): lambda *_: None,
-         (evaluation, 'make_eval_step'): lambda _: None, (batches, 'EvaluationBatches'): lambda *_, **__: 'batches',
-         (evaluation, 'evaluate'): lambda *_, **__: (None, SCORES, LABELS),
-         (whole_split, 'draw_mistakes'): lambda *_: None, (whole_split, 'draw_confusion'): lambda *_: None,
-         (whole_split, 'draw_classes'): lambda *_: None, (writing, 'write_text'): lambda *_: None}, []),
-    'alexnet_tf.demo': (
-        {(listening, 'check_installed'): lambda: None,
-         (listening, 'listen'): lambda *_: contextlib.nullcontext(SOCKET),
-         (loading, 'load'): lambda *_, **__: LOADED, (index, 'open_index'): lambda *_, **__: 'an index',
-         (answering, 'Answering'): lambda *_: 'answers', (server, 'serving'): lambda *_: contextlib.nullcontext(),
-         (signals, 'noted'): lambda _: contextlib.nullcontext(SimpleNamespace(number=1, check=lambda: None))}, []),
     'alexnet_tf.data_service': (
         {(service_address, 'check_free'): lambda _: None, (service_address, 'wait_for'): lambda _: '10.0.0.1',
          (writing, 'check_writable'): None, (service_reader, 'register'): lambda: None,
@@ -126,8 +87,7 @@ COMMANDS = {  # module: (functions, arguments of all calls)
              dataset, np.zeros(dataset.num_classes, int), np.zeros([0, 2]), {}, []),
          (contact_sheet, 'draw'): lambda *_, **__: 'a figure', (figures, 'check'): None,
          (figures, 'save'): lambda *_: None}, ['--dataset_dir={records}', '--splits=train']),
-}
-AUGMENTED = ['--picture=augmentations,train:3']
+} | arrival_of_pictures.COMMANDS
 NOT_COMPARED = ('.self', 'publish.write', '.log', 'score.batches', 'load.reuse', 'EvaluationBatches.dataset',
                 'Server.config', 'Server.start')
 
@@ -240,54 +200,6 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
             'table.results': [{'variant': 'no dropout', 'seed': 0}],
             'draw.results': [{'variant': 'no dropout', 'seed': 0}]}),
     },
-    'alexnet_tf.figure1': {
-        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'read.dataset': ('other', 'train')}),
-        'output_dir': ('{tmp}/b', {
-            'check_writable.folder': '{tmp}/b', 'check.path': '{tmp}/b/figure1.png', 'save.path': '{tmp}/b/figure1.png',
-            'Trial.folder': '{tmp}/b/relu-0.5', 'Trial 2.folder': '{tmp}/b/tanh-0.5'}),
-        'rates': ('0.1', {
-            'Trial.rate': 0.1, 'Trial 2.rate': 0.1, 'Trial.folder': '{tmp}/figure1/relu-0.1',
-            'Trial 2.folder': '{tmp}/figure1/tanh-0.1', 'draw.curves.relu.0.5': None, 'draw.curves.tanh.0.5': None,
-            'draw.curves.relu.0.1': [50.0], 'draw.curves.tanh.0.1': [50.0]}),
-        'max_epochs': (2, {'draw.curves.relu.0.5': [50.0, 50.0], 'draw.curves.tanh.0.5': [50.0, 50.0]}),
-        'batch_size': (7, {'Trial.batch_size': 7, 'Trial 2.batch_size': 7}),
-        'seed': (7, {'Trial.seed': 7, 'Trial 2.seed': 7}),
-    },
-    'alexnet_tf.visualize': {
-        'picture': ('network', {
-            'check.path': 'network.png', 'save.path': 'network.png', 'load.checkpoint_path': None,
-            'load.model_name': None, 'named_variables.model': None, 'draw.weights': None, 'draw.num_parts': None,
-            'draw.title': 'alexnet, variant paper', 'draw.size': 224,
-            'draw.table': lambda _, table: [row.name for row in table] == [row.name for row in alexnet.ALEXNET]},
-            '--picture=kernels'),
-        'output': ('{tmp}/b.svg', {'check.path': '{tmp}/b.svg', 'save.path': '{tmp}/b.svg'}, '--picture=kernels'),
-        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, '--picture=kernels'),
-        'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}, '--picture=kernels'),
-        'variant': ('caffe', {'draw.title': 'alexnet, variant caffe', 'draw.size': 227,
-                              'draw.table': lambda _, table: table[0].padding == 'VALID'}, '--picture=network'),
-        'dataset_dir': ('{other}', {'open_dataset.folder': '{other}', 'of_record.dataset': ('other', 'train')},
-                        '--picture=predictions,train:3', '--dataset_dir={records}'),
-        'dataset_split_name': ('train', {
-            'open_dataset.split': 'train', 'evaluate.num_examples': 48, **dict.fromkeys(
-                ('draw_mistakes.title', 'draw_confusion.title', 'draw_classes.title'),
-                lambda before, after: after == before.replace('20 images', '48 images')),
-            'of_record.dataset': lambda _, after: after[1] == 'train',
-            'of_record 2.dataset': lambda _, after: after[1] == 'train'},
-            '--picture=predictions', '--dataset_dir={records}'),
-        'labels_offset': (1, {'open_dataset.labels_offset': 1}, '--picture=predictions,train:3'),
-        'seed': (3, {'augment.seed': 3, 'draw.title': lambda _, after: 'seed 3' in after}, *AUGMENTED),
-        'color_noise': (0.2, {'augment.noise.axes': lambda before, after: np.allclose(2 * np.array(before), after),
-                              'draw.title': lambda _, after: 'noise 0.2' in after}, *AUGMENTED),
-        'resize_side_max': (300, {'augment.resize_side_max': 300}, *AUGMENTED),
-    },
-    'alexnet_tf.demo': {
-        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}),
-        'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}),
-        'index': ('/i', {'open_index.folder': '/i', 'open_index.dataset_dir': None, 'Answering.index': 'an index'}),
-        'dataset_dir': ('{other}', {'open_index.dataset_dir': '{other}'}, '--index=/i'),
-        'host': ('0.0.0.0', {'listen.host': '0.0.0.0'}),
-        'port': (80, {'listen.port': 80}),
-    },
     'alexnet_tf.data_service': {
         'port': (7070, {'check_free.port': 7070, 'DispatcherConfig.port': 7070}),
         'dispatcher': ('grpc://a:7', WORKER_IN_PLACE_OF_DISPATCHER | {
@@ -325,7 +237,7 @@ ARRIVES = {  # {module: {flag: (value, what changes, other flags …)}}
         'examples': (3, {'draw.count': 3}, '--contact_sheet={tmp}/c.png'),
         'seed': (3, {'draw.seed': 3}, '--contact_sheet={tmp}/c.png'),
     },
-}
+} | arrival_of_pictures.ARRIVES
 
 
 def rows_of(module):

@@ -64,7 +64,7 @@ def weights_in(exported):
         with np.load(exported / 'weights.npz') as arrays:
             return {digest(arrays[name]) for name in arrays if '/' in name}
     return {digest(value) for name, value in content(exported / 'variables' / 'variables').items()
-            if name.startswith('_model')}
+            if name.startswith('_variables')}
 
 
 def results_in(eval_dir):
