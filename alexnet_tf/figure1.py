@@ -121,8 +121,8 @@ def run_race(activation, curves, images, notice, keep):
         print(f'{activation}, rate {rate}, epoch {epoch}: {said}, in {duration(seconds)}; '
               f'at most {duration(most)} left for {activation}')
         for other in curves:
-            if other not in dropped and (by := race.faster(other, curves)):
-                print(f'{activation}, rate {other} is dropped: the error of rate {by} was lower after fewer epochs')
+            if other not in dropped and None not in curves[other] and (by := race.faster(other, curves)):
+                print(f'{activation}, rate {other} is dropped: rate {by} had a lower error after fewer epochs')
 
 
 def cli():

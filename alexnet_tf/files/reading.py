@@ -10,7 +10,7 @@ MAX_TEXT_BYTES = 1 << 26  # of a file that is read as a whole; names of 22,000 c
 def check_regular(path):
     """Raises ValueError for a device, a named pipe or a folder: they would be read without end, or waited for."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f'{path!r} is a device, a pipe or a folder, not a file; remove it.')
+        raise ValueError(f'{path!r} is a device, a pipe or a folder, not a file; give a file, or remove it.')
 
 
 def read_bytes(path, most):

@@ -79,7 +79,7 @@ def train(found, bits, *, seed, log=print):
         loss = step(np.float32(found.vectors[chosen]) * scale, tf.constant(number))
         progress.update(number + 1)
     progress.finish()
-    log(f'What {bits} bits make again differs from the features by {float(loss):.2f} of their mean square.')
+    log(f'{bits} bits: the features made from them differ by {float(loss):.0%} of the mean square.')
     encoder = Encoder(scale, *(variable.numpy() for variable in encode.trainable_variables))
     mean = sum(encoder.values(block).sum(0, dtype=np.float64) for _, block in found.blocks()) / len(found)
     return dataclasses.replace(encoder, biases_2=np.float32(encoder.biases_2 - mean))

@@ -19,7 +19,7 @@ DESCRIPTION, UNFINISHED = 'index.json', 'building.json'
 FEATURES, LABELS = 'features.npy', 'labels.npy'
 BLOCK = 16_384  # images whose features are float32 in memory at once: 256 MiB
 MARGIN = 8  # more candidates than asked for: the library's sums are rounded, so that its order of close ones is luck
-AGAIN = 'build it again: python -m alexnet_tf.retrieval build'
+AGAIN = 'build it again with python -m alexnet_tf.retrieval build'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +180,8 @@ def open_index(folder, *, dataset_dir=None):
     if about is None and os.path.exists(os.path.join(folder, UNFINISHED)):
         raise ValueError(f'the index in {folder} is unfinished; give the command that began it again.')
     if about is None:
-        raise ValueError(f'there is no index in {folder}; {AGAIN} --output={folder}')
+        raise ValueError(f'there is no index in {folder}; python -m alexnet_tf.retrieval build --output={folder} makes '
+                         'one.')
     for name in FEATURES, LABELS:
         check_file(folder, name, about.files.get(name))
     vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width))

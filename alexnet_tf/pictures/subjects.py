@@ -57,8 +57,12 @@ def find(argument, open_split):
 
 def of_file(path):
     """The Subject of an image file. Raises: ValueError, OSError."""
+    if os.path.isdir(path):
+        raise ValueError(f'{path} is a folder; give the images in it, as {os.path.join(path, "*.jpg")}')
     try:
         encoded = reading.read_bytes(path, records.MAX_BYTES)
+    except FileNotFoundError:
+        raise ValueError(f'there is no {path}; give a JPEG or PNG image, or a record, as validation:7.') from None
     except ValueError as error:
         raise ValueError(f'{path}: {error}; give a JPEG or PNG image.') from error
     return Subject(encoded, os.path.basename(path), folder=os.path.basename(os.path.dirname(os.path.abspath(path))))

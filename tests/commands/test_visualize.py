@@ -138,7 +138,7 @@ def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):
     (['network', '--seed=1'], '--seed has no effect with network; leave it out.'),
     (['network', '--output=a.gif'], 'the name of a file that ends in .png or .svg'),
     (['augmentations', 'train:2000'], "train:2000: split 'train' of"),
-    (['augmentations', 'no.jpg'], "No such file or directory: 'no.jpg'")])
+    (['augmentations', 'no.jpg'], "there is no no.jpg; give a JPEG")])
 def test_what_it_refuses(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = visualize(*arguments)

@@ -39,4 +39,4 @@ def test_picture():
     assert any(set(line.get_ydata()) == {25} and line.get_linestyle() == '--' for line in axes.lines
                if len(line.get_xdata()) > 1)  # the threshold
     assert '50,000 images' in axes.get_title() and '1.8 times' in axes.get_title() and 'six' in axes.get_title()
-    assert 'not reached by both' in report.draw(SHORT, 5).axes[0].get_title()
+    assert 'not reached by tanh' in report.draw(SHORT, 5).axes[0].get_title()

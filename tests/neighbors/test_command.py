@@ -116,10 +116,10 @@ def test_projector_writes_so_many(built, tmp_path):
     (['query', 'a.jpg', '--index=x', '--bits=32,64'], '--bits=32,64; query searches by codes of one length.'),
     (['query', 'a.jpg', '--index=x', '--output=a.gif'], 'the name of a file that ends in .png or .svg'),
     (['measure', '--index=x', '--output=a.txt'], '--output=a.txt; it must be the name of a file that ends in .csv or'),
-    (['codes', '--index=x'], 'there is no index in x; build it again: python -m alexnet_tf.retrieval build --output=x'),
+    (['codes', '--index=x'], 'there is no index in x; python -m alexnet_tf.retrieval build --output=x makes one'),
     (['projector', '--index={built}', '--output=x', '--dataset_dir=no'], 'are not in no any more; say where they are'),
     (['query', 'train:48', '--index={built}'], "train:48: split 'train' of"),
-    (['query', 'no.jpg', '--index={built}'], "No such file or directory: 'no.jpg'"),
+    (['query', 'no.jpg', '--index={built}'], "there is no no.jpg; give a JPEG"),
     (['query', 'train:1', '--index={built}', '--bits=64'], 'has no codes of 64 bits; make some: python -m')])
 def test_what_it_refuses(arguments, sentence, built, narrow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
