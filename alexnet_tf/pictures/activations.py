@@ -112,7 +112,8 @@ def _draw_answer(figure, left, upper, answer, image):
     axes.plot(*answer.place[::-1], 'o', ms=6, mfc='none', mec=figures.ORANGE, mew=1.3, clip_on=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_title(f'map {answer.number}: {answer.strength:.{0 if answer.strength >= 100 else 1}f}', loc='left', pad=2, size=7)
+    digits = 0 if answer.strength >= 100 else 1  # there is no room for more
+    axes.set_title(f'map {answer.number}: {answer.strength:.{digits}f}', loc='left', pad=2, size=7)
     top, bottom, first, end = answer.patch
     patch = figures.inches(figure, left + CELL - 0.03, upper, SIDE, SIDE)
     figures.image(patch, image[top:bottom, first:end])
