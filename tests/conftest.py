@@ -33,20 +33,16 @@ def small_records(tmp_path_factory):
 
 
 @pytest.fixture
-def narrow(monkeypatch):
+def narrow():
     """Networks of a sixteenth of the kernels, for commands that run in this process."""
-    from nets import alexnet
-    from tests.helpers.narrow import TABLES
-    for name, table in TABLES.items():
-        monkeypatch.setattr(alexnet, name, table)
+    from tests.helpers.narrow import networks
+    with networks():
+        yield
 
 
 @pytest.fixture(scope='module')
 def narrow_module():
     """`narrow`, for the fixtures of a module."""
-    from nets import alexnet
-    from tests.helpers.narrow import TABLES
-    with pytest.MonkeyPatch.context() as patch:
-        for name, table in TABLES.items():
-            patch.setattr(alexnet, name, table)
+    from tests.helpers.narrow import networks
+    with networks():
         yield

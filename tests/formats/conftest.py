@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.model import building, loading, specs
-from nets import alexnet
-from tests.helpers.narrow import TABLES
+from tests.helpers import narrow
 from tests.helpers.networks import convolutions, with_larger_weights
 
 NAMES = tuple('airplane automobile bird cat deer dog frog horse ship truck'.split())
@@ -28,9 +27,7 @@ def photographs(folder, spec):
 
 @pytest.fixture(scope='session')
 def all_networks(small_records):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, table in TABLES.items():
-            patch.setattr(alexnet, name, table)
+    with narrow.networks():
         return _networks(small_records)
 
 

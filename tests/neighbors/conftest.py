@@ -8,7 +8,7 @@ from alexnet_tf.data import datasets
 from alexnet_tf.model import building as networks
 from alexnet_tf.model import loading, specs
 from alexnet_tf.neighbors import building
-from nets import alexnet, slim_checkpoints
+from nets import slim_checkpoints
 from tests.helpers import narrow
 from tests.helpers.networks import with_larger_weights
 
@@ -20,9 +20,7 @@ def loaded(tmp_path_factory):
     spec = specs.Spec('alexnet', 224, ('one', 'two', 'three'), (120.0, 110.0, 100.0), 1)
     specs.write_spec(spec, str(folder))
     tf.random.set_seed(1)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, table in narrow.TABLES.items():
-            patch.setattr(alexnet, name, table)
+    with narrow.networks():
         slim_checkpoints.save_slim_checkpoint(with_larger_weights(networks.build(spec)), str(folder / 'model.ckpt-7'))
         return loading.load(str(folder))
 

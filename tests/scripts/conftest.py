@@ -3,7 +3,7 @@ import pytest
 
 from alexnet_tf.run_folder import metrics
 from tests.helpers.commands import call
-from tests.helpers.narrow import TABLES
+from tests.helpers.narrow import networks
 
 TRAIN = ('--batch_size=8', '--learning_rate_decay_type=fixed', '--precision=float32', '--learning_rate=0.001',
          '--log_every_n_steps=1', '--num_preprocessing_threads=1')
@@ -17,10 +17,7 @@ def losses(folder):
 @pytest.fixture(autouse=True, scope='package')
 def narrow_networks():
     """Networks of a sixteenth of the kernels, for what is called in this process."""
-    from nets import alexnet
-    with pytest.MonkeyPatch.context() as patch:
-        for name, table in TABLES.items():
-            patch.setattr(alexnet, name, table)
+    with networks():
         yield
 
 

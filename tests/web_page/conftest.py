@@ -4,6 +4,7 @@ import pytest
 from alexnet_tf.data import datasets
 from alexnet_tf.model import specs
 from tests.commands.test_predict import write_run
+from tests.helpers import narrow
 
 SCRIPT = '<img src=x onerror="document.title=1">'
 NAMES = (SCRIPT, '</td><script>document.title=1</script>', '${document.title=1}{{value}}', '"><b>', 'a\x1b\u202e&amp;',
@@ -18,11 +19,7 @@ def run(narrow_package, tmp_path_factory):
 
 @pytest.fixture(scope='package')
 def narrow_package():
-    from nets import alexnet
-    from tests.helpers.narrow import TABLES
-    with pytest.MonkeyPatch.context() as patch:
-        for name, table in TABLES.items():
-            patch.setattr(alexnet, name, table)
+    with narrow.networks():
         yield
 
 
