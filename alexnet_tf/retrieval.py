@@ -9,15 +9,14 @@
 
 An image of query is a JPEG or PNG file, or a record: validation:7 is the eighth of that split of the index's records.
 """
-import dataclasses
 import os
-from collections.abc import Callable
 
 from absl import flags
 
-from alexnet_tf.console import command, terminal
+from alexnet_tf.console import command, terminal, verbs
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.console.verbs import Verb
 
 FLAGS = flags.FLAGS
 LENGTHS = '32', '64', '128'
@@ -46,26 +45,10 @@ ROWS = (
 
 
 def main():
-    task, inputs = chosen()
-    task.do(inputs)
-
-
-def chosen():
-    """(Task, what stands behind its name). Raises: ValueError for flags that it has no use for, or lacks."""
-    name, *inputs = FLAGS.task
-    task = next((task for task in TASKS if task.name == name), None)
-    if task is None:
-        raise ValueError(f'{name} is no task; choose one of {", ".join(task.name for task in TASKS)}.')
-    if not task.least <= len(inputs) <= task.most:
-        raise ValueError(f'not understood: {" ".join(FLAGS.task)}; {name} takes {task.takes}.')
-    for row in ROWS:
-        if FLAGS[row.name].present and row.name not in ('task', *task.needs, *task.flags):
-            raise ValueError(f'--{row.name} has no effect with {name}; leave it out.')
-        if row.name in task.needs and FLAGS[row.name].value is None:
-            raise ValueError(f'{name} needs --{row.name}. {row.help}')
+    task, inputs = verbs.choose(FLAGS.task, TASKS, ROWS, kind='task')
     if wrong := [bits for bits in FLAGS.bits if bits not in LENGTHS]:
         raise ValueError(f'--bits={wrong[0]}; it must be one of {", ".join(LENGTHS)}.')
-    return task, inputs
+    task.do(inputs)
 
 
 # Tasks ------------------------------------------------------------------------------------------------------
@@ -139,29 +122,16 @@ def projector(_):
           f'--logdir={terminal.printable(FLAGS.output)}, then Projector in its menu')
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One thing to do. takes: what stands behind its name, in words; least, most: how many of them. needs, flags: those
-    of ROWS that it must have, and those that it has use for. do: function of what stands behind the name.
-    """
-    name: str
-    takes: str
-    least: int
-    most: int
-    needs: tuple
-    flags: tuple
-    do: Callable
-
-
 NETWORK = 'checkpoint_path', 'model_name', 'dataset_dir'
 TASKS = (
-    Task('build', 'nothing behind its name', 0, 0, ('output',),
-         (*NETWORK, 'dataset_split_name', 'labels_offset', 'batch_size'), build),
-    Task('query', 'one to twenty images', 1, 20, ('index',), (*NETWORK, 'output', 'bits'), query),
-    Task('codes', 'nothing behind its name', 0, 0, ('index',), ('bits', 'seed'), codes),
-    Task('measure', 'nothing behind its name', 0, 0, ('index',),
-         (*NETWORK, 'output', 'dataset_split_name', 'batch_size', 'bits', 'seed', 'queries'), measure),
-    Task('projector', 'nothing behind its name', 0, 0, ('index', 'output'), ('dataset_dir', 'images'), projector),
+    Verb('build', 'nothing behind its name', 0, 0, (*NETWORK, 'dataset_split_name', 'labels_offset', 'batch_size'),
+         build, needs=('output',)),
+    Verb('query', 'one to twenty images', 1, 20, (*NETWORK, 'output', 'bits'), query, needs=('index',)),
+    Verb('codes', 'nothing behind its name', 0, 0, ('bits', 'seed'), codes, needs=('index',)),
+    Verb('measure', 'nothing behind its name', 0, 0,
+         (*NETWORK, 'output', 'dataset_split_name', 'batch_size', 'bits', 'seed', 'queries'), measure,
+         needs=('index',)),
+    Verb('projector', 'nothing behind its name', 0, 0, ('dataset_dir', 'images'), projector, needs=('index', 'output')),
 )
 
 

@@ -11,15 +11,14 @@
 An image is a JPEG or PNG file, or a record: validation:7 is the eighth of that split of --dataset_dir. Its true class
 is known of a record, and of a file in a folder that has the name of a class.
 """
-import dataclasses
 import os
-from collections.abc import Callable
 
 from absl import flags
 
-from alexnet_tf.console import command, terminal
+from alexnet_tf.console import command, terminal, verbs
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.console.verbs import Verb
 
 FLAGS = flags.FLAGS
 ROWS = (
@@ -42,28 +41,14 @@ SIZE = 224  # pixels, of the crops of a training that is not told otherwise
 
 
 def main():
-    picture, inputs = chosen()
+    picture, inputs = verbs.choose(FLAGS.picture, PICTURES, ROWS, kind='picture', for_all=('output',))
     output = FLAGS.output or f'{picture.name}.png'
     from alexnet_tf.pictures import figures
     figures.check(output)
     load_tensorflow()
     with figures.style():
-        for suffix, drawn in picture.draw(inputs).items():
+        for suffix, drawn in picture.do(inputs).items():
             write(output, suffix, drawn)
-
-
-def chosen():
-    """(Picture, what stands behind its name). Raises: ValueError for flags that it has no use for, too."""
-    name, *inputs = FLAGS.picture
-    picture = next((picture for picture in PICTURES if picture.name == name), None)
-    if picture is None:
-        raise ValueError(f'{name} is no picture; choose one of {", ".join(picture.name for picture in PICTURES)}.')
-    if not picture.least <= len(inputs) <= picture.most:
-        raise ValueError(f'not understood: {" ".join(FLAGS.picture)}; {name} takes {picture.takes}.')
-    for row in ROWS:
-        if FLAGS[row.name].present and row.name not in ('picture', 'output', *picture.flags):
-            raise ValueError(f'--{row.name} has no effect with {name}; leave it out.')
-    return picture, inputs
 
 
 def write(output, suffix, drawn):
@@ -163,36 +148,22 @@ def activations(inputs):
     loaded = load()
     spec = loaded.spec
     subject = subjects.find(inputs[0], lambda split: open_split(split, loaded))
-    square = subject.read(preprocessing.evaluation_image, size=spec.image_size, resize_mode=spec.resize_mode)
-    image = preprocessing.central_crop(square, spec.image_size).numpy()
+    image = preprocessing.central_crop(subject.square(spec), spec.image_size).numpy()
     found = activations.answers(loaded.model, building.table(spec), image, loaded.mean)
     return {'': activations.draw(found, image, f'What answers to {subject.name}: {title(loaded)}')}
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """One picture. takes: what stands behind its name, in words; least, most: how many of them. flags: those of ROWS
-    that it has use for. draw: function of what stands behind the name that gives {suffix: Figure or text of a CSV}.
-    """
-    name: str
-    takes: str
-    least: int
-    most: int
-    flags: tuple
-    draw: Callable
-
-
 NETWORK = 'checkpoint_path', 'model_name'
 DATA = 'dataset_dir', 'labels_offset'
-PICTURES = (
-    Picture('kernels', 'nothing behind its name', 0, 0, NETWORK, kernels),
-    Picture('network', 'nothing behind its name', 0, 0, ('model_name', 'variant'), network),
-    Picture('predictions', 'up to 40 images, or none for a whole split', 0, 40,
-            (*NETWORK, *DATA, 'dataset_split_name'), predictions),
-    Picture('curves', 'one to six training folders', 1, 6, (), curves),
-    Picture('augmentations', 'one image', 1, 1, ('dataset_dir', 'seed', 'color_noise', 'resize_side_max'),
-            augmentations),
-    Picture('activations', 'one image', 1, 1, (*NETWORK, *DATA), activations),
+PICTURES = (  # what they do gives {suffix: Figure or text of a CSV}
+    Verb('kernels', 'nothing behind its name', 0, 0, NETWORK, kernels),
+    Verb('network', 'nothing behind its name', 0, 0, ('model_name', 'variant'), network),
+    Verb('predictions', 'up to 40 images, or none for a whole split', 0, 40,
+         (*NETWORK, *DATA, 'dataset_split_name'), predictions),
+    Verb('curves', 'one to six training folders', 1, 6, (), curves),
+    Verb('augmentations', 'one image', 1, 1, ('dataset_dir', 'seed', 'color_noise', 'resize_side_max'),
+         augmentations),
+    Verb('activations', 'one image', 1, 1, (*NETWORK, *DATA), activations),
 )
 
 

@@ -27,7 +27,7 @@ def find(found, loaded, asked, *, count, bits=None):
 
     Raises: ValueError for an image that cannot be decoded.
     """
-    features = index.features(loaded, tf.stack([_square(loaded, subject) for subject in asked]))
+    features = index.features(loaded, tf.stack([subject.square(loaded.spec) for subject in asked]))
     more = min(count + 1, len(found))
     if bits:
         encoder, stored = codes.read(found, bits)
@@ -65,7 +65,7 @@ def lines(found, answered):
 def rows(found, loaded, answered):
     """What sheet.draw shows of Answers."""
     def shown(subject, caption, known=None):
-        crop = preprocessing.central_crop(_square(loaded, subject), loaded.spec.image_size)
+        crop = preprocessing.central_crop(subject.square(loaded.spec), loaded.spec.image_size)
         return sheet.Shown(crop.numpy(), caption, known)
     for answer in answered:
         truth = answer.truth
@@ -79,8 +79,3 @@ def title(found, loaded, bits):
     by = f'codes of {bits} bits' if bits else "fc7's features"
     return (f'Left, images; right of each the nearest of {len(found)} in split {found.about.split!r}, by {by}\n'
             f'{loaded.spec.model_name} at step {loaded.step}; ✓ and bold: of the same class')
-
-
-def _square(loaded, subject):
-    return subject.read(preprocessing.evaluation_image, size=loaded.spec.image_size,
-                        resize_mode=loaded.spec.resize_mode)

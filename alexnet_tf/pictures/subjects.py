@@ -37,6 +37,10 @@ class Subject:
             raise ValueError(f'{self.name} cannot be decoded ({preprocessing.reason(error)}); give JPEG or PNG '
                              'images.') from error
 
+    def square(self, spec):
+        """What preprocessing.evaluation_image gives for a network of a specs.Spec. Raises: as `read`."""
+        return self.read(preprocessing.evaluation_image, size=spec.image_size, resize_mode=spec.resize_mode)
+
 
 def find(argument, open_split):
     """The Subject that an argument names: a file, or `split:number`, a record from 0 up.
@@ -80,8 +84,7 @@ def answered(loaded, subjects):
     Raises: ValueError for an image that cannot be decoded.
     """
     spec = loaded.spec
-    squares = tf.stack([subject.read(preprocessing.evaluation_image, size=spec.image_size, resize_mode=spec.resize_mode)
-                        for subject in subjects])
+    squares = tf.stack([subject.square(spec) for subject in subjects])
     scores = evaluation.scores(squares, loaded.model, loaded.mean, spec.image_size).numpy()
     crops = preprocessing.central_crop(squares, spec.image_size).numpy()
     return [Example(crop, row, subject.truth(spec.class_names), subject.name)
