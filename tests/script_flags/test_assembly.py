@@ -1,17 +1,18 @@
 """What the training script does whatever the flags: what it says, and what it calls the library with."""
+import os
 import shlex
 
 import pytest
 
 import train_image_classifier
-from alexnet_tf.console import signals
+from alexnet_tf.console import loading, signals
 from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import checkpoints, settings
 from alexnet_tf.script_flags.train import ROWS
-from alexnet_tf.training import run
+from alexnet_tf.training import joining, run
 from tests.helpers import calls
 from tests.helpers.commands import call_once, flags_of, messages_of
-from tests.helpers.train_calls import FUNCTIONS, MODEL, SimpleNamespace
+from tests.helpers.train_calls import FUNCTIONS, MODEL, TEAM, SimpleNamespace
 
 
 def state_at(step, best=0.25):
@@ -20,9 +21,11 @@ def state_at(step, best=0.25):
 
 @pytest.fixture
 def train(small_records, tmp_path):
-    """A function of arguments, step and result of the run; gives (what the script prints, what it calls)."""
-    def called(*arguments, step=0, result=None):
-        others = {(run, 'begin'): lambda *_, **__: state_at(step), (run, 'train'): lambda *_, **__: result}
+    """A function of arguments, step, result and team of the run; gives (what the script prints, what it calls)."""
+    def called(*arguments, step=0, result=None, team=TEAM):
+        others = {(run, 'begin'): lambda *_, **__: state_at(step), (run, 'train'): lambda *_, **__: result,
+                  (joining, 'join'): lambda *_, **__: team, (loading, 'load_tensorflow'): None,
+                  (signals, 'noted'): None}
         with flags_of(ROWS), calls.noted(FUNCTIONS | others) as found:
             done = call_once(train_image_classifier, f'--train_dir={tmp_path / "a run"}',
                              f'--dataset_dir={small_records}', '--precision=float32', *arguments)
@@ -37,7 +40,7 @@ def test_what_a_run_is_made_of(train):
     assert found['build.devices'] == 'towers' and found['begin.model'] is MODEL
     assert found['begin.optimizer'] == 'optimizer' and found['begin.plateau'] == 'plateau'
     assert found['train.state'].best_accuracy.numpy() == 0.25 and found['train.mean'] == [1, 2, 3]
-    assert isinstance(found['train.notice'], signals.Notice)
+    assert found['noted.name'] == 'train_image_classifier' and isinstance(found['train.notice'], signals.Notice)
     # 48 images, 128 at once: an epoch is less than a step, 90 epochs are 33.75
     assert (found['train.pace.max_steps'], found['train.pace.validate_every']) == (34, 1)
     assert found['check_resize_side_max.size'] == 224
@@ -122,3 +125,65 @@ def test_what_a_killed_run_left_half_written_is_removed(train, tmp_path):
     stray.write_text('{')
     said, _ = train()
     assert not stray.exists() and 'what was left half written: model.ckpt-7.manifest.json.123.partial.' in said[2]
+
+
+def test_tensorflow_is_loaded_by_what_holds_its_notes_back(small_records, tmp_path):
+    loaded = []
+    with calls.noted(FUNCTIONS | {(loading, 'load_tensorflow'): lambda: loaded.append(True)}):
+        assert messages_of('train_image_classifier', [
+            [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}']]) == [''] and loaded
+
+
+# Several workers -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worker():
+    """The second worker's Team; `compared` is what it was asked to compare."""
+    class Second(type(TEAM)):
+        index, count, is_chief, strategy = 1, 2, False, TEAM.strategy
+
+        def compare(self, values):
+            self.compared = values
+    return Second()
+
+
+def test_the_chief_alone_speaks_and_writes(train, worker, tmp_path, capsys):
+    printed, found = train('--strategy=multi_worker', team=worker, result=evaluation.Result(20, 0.5, 0.75, 1.0))
+    assert printed == ['Threads per operation: 2 (why).', 'Precision: float32 (--precision).']
+    assert not found['write.is_chief'] and 'hold.folder' not in found and not (tmp_path / 'a run').exists()
+    for log in (found['make_spec.log'], found['begin.log'], found['train.log']):
+        log('a line')
+    assert not capsys.readouterr().out
+    assert train('--strategy=multi_worker')[1]['write.is_chief']
+
+
+def test_workers_compare_what_they_must_share(train, worker):
+    _, found = train('--strategy=multi_worker', '--seed=7', '--precision=bfloat16', team=worker)
+    assert found['begin.team'] is found['train.team'] is worker
+    assert found['write.values.precision'] == 'bfloat16'
+    assert {what: worker.compared[what] for what in ('--seed', '--precision', '--batch_size')} == {
+        '--seed': 7, '--precision': 'mixed_bfloat16', '--batch_size': 128}
+    assert worker.compared['a training set of'].startswith('48 records of ')
+    assert worker.compared['a validation set of'].startswith('20 records of ') and worker.compared['TensorFlow']
+    assert not {'--train_dir', '--dataset_dir', '--num_preprocessing_threads', '--cluster_timeout_secs'} & set(
+        worker.compared)
+    _, found = train('--strategy=multi_worker', '--precision=auto', team=worker)  # what it is on this machine
+    assert {worker.compared['--precision'].replace('mixed_', ''), found['write.values.precision']} < {
+        'float32', 'bfloat16'}
+
+
+def test_what_a_cluster_needs_is_passed_on(train, monkeypatch):
+    monkeypatch.delenv(loading.LEVEL, raising=False)
+    assert not train()[1].keys() & {'join.cluster.index'} and loading.LEVEL not in os.environ
+    monkeypatch.setenv(loading.LEVEL, '')  # so that what the script sets is taken back
+    monkeypatch.delenv(loading.LEVEL)
+    _, found = train('--strategy=multi_worker', '--clone_on_cpu')
+    assert found['join.on_cpu'] and os.environ[loading.LEVEL] == '3'
+
+
+def test_a_batch_that_workers_cannot_share_is_refused(small_records, tmp_path):
+    with calls.noted(FUNCTIONS):
+        message, = messages_of('train_image_classifier', [[
+            f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--strategy=multi_worker', '--batch_size=3']])
+    assert '--batch_size=3' in message
