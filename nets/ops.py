@@ -57,8 +57,8 @@ def convolution(x, weights, biases, *, stride, padding, activation=None):
         if not isinstance(padding, str):
             # conv2d's own explicit padding is 17 times slower in bfloat16 on a CPU.
             x, padding = tf.pad(x, [[0, 0], padding, padding, [0, 0]]), 'VALID'
-        net = tf.nn.conv2d(x, weights, strides=stride, padding=padding, name='Conv2D')
-    net = tf.nn.bias_add(net, tf.cast(biases, net.dtype), name='BiasAdd')
+        net = tf.nn.conv2d(x, weights, strides=stride, padding=padding)
+    net = tf.nn.bias_add(net, tf.cast(biases, net.dtype))
     return activation(net) if activation else net
 
 

@@ -78,11 +78,11 @@ def test_nets_needs_tensorflow_and_tf_keras_alone():
 # Convolution ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('size, kernel, padding', [(6, 6, 'VALID'), (1, 1, 'SAME'), (1, 1, 'VALID')])
-def test_matrix_product_and_convolution_agree(size, kernel, padding):
+@pytest.mark.parametrize('height, width, padding', [(6, 6, 'VALID'), (2, 3, 'VALID'), (1, 1, 'SAME'), (1, 1, 'VALID')])
+def test_matrix_product_and_convolution_agree(height, width, padding):
     random = np.random.default_rng(6)
-    x = tf.constant(random.normal(size=[3, size, size, 8]), tf.float32)
-    weights = tf.constant(random.normal(size=[kernel, kernel, 8, 5]), tf.float32)
+    x = tf.constant(random.normal(size=[3, height, width, 8]), tf.float32)
+    weights = tf.constant(random.normal(size=[height, width, 8, 5]), tf.float32)
 
     def value_gradients_and_ops(static_shape):
         @tf.function(input_signature=[tf.TensorSpec(static_shape, tf.float32),
@@ -93,7 +93,7 @@ def test_matrix_product_and_convolution_agree(size, kernel, padding):
         operations = {op.type for op in run.get_concrete_function().graph.get_operations()}
         return run(x, weights), operations
 
-    (product, product_gradients), product_ops = value_gradients_and_ops([None, size, size, 8])
+    (product, product_gradients), product_ops = value_gradients_and_ops([None, height, width, 8])
     (convolved, convolved_gradients), convolution_ops = value_gradients_and_ops([None, None, None, 8])
     assert 'Conv2D' not in product_ops
     assert 'Conv2D' in convolution_ops
@@ -174,6 +174,12 @@ def test_kept_share_and_scale(keep_prob, dtype):
     assert y.dtype == dtype
     np.testing.assert_allclose(np.unique(y.astype(np.float32)), [0, 1 / keep_prob], rtol=0.005)
     assert np.mean(y > 0) == pytest.approx(keep_prob, abs=0.02)
+
+
+def test_nothing_is_drawn_where_all_is_kept():
+    with tf.Graph().as_default() as graph, ops.dropout_draws(tf.constant([1, 2])):
+        ops.dropout(tf.ones([8, 20]), 1.0, training=True)
+    assert not [operation.type for operation in graph.get_operations() if 'Random' in operation.type]
 
 
 def test_random_outside_of_draws():
