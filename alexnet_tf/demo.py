@@ -38,9 +38,10 @@ def main():
         from alexnet_tf.web_page import answering, server
         loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name)
         answers = answering.Answering(loaded, open_index())
-        with server.serving(socket, answers, *words(loaded)), signals.noted('demo') as notice:
+        hosts = listening.LOCAL if FLAGS.host in listening.LOCAL else None
+        with server.serving(socket, answers, *words(loaded), hosts), signals.noted('demo') as notice:
             notice.is_watched = True
-            if FLAGS.host not in listening.LOCAL:
+            if not hosts:
                 print('Note: whoever reaches this machine over the network can open the page, without a password.')
             print(f'Open {listening.url(FLAGS.host, socket.getsockname()[1])} in a browser; Ctrl-C ends it.')
             while not notice.number:

@@ -56,9 +56,10 @@ class ServiceBatches(TrainingBatches):
         try:
             return fetched.next(service.timeout_secs)
         except queue.Empty:
+            said = f' It said: {_said(fetched.refused)}' if fetched.refused else ''
             raise ValueError(f'the data service at {service.address} gave no batch within {service.timeout_secs:g} s; '
                              'are its dispatcher and workers running? Start them, and the same command goes on from '
-                             'what is saved.') from None
+                             f'what is saved.{said}') from None
         except tf.errors.OpError as error:
             failed = error
         said = re.search(r'ValueError: (.*?)\s*\nTraceback', failed.message, re.S)
@@ -69,7 +70,7 @@ class ServiceBatches(TrainingBatches):
             for later in range(step, step + WINDOW):
                 yield self._make(later)
         raise ValueError(f'the data service at {service.address} failed; when it runs again, the same command goes on '
-                         f'from what is saved. It said: {" ".join(preprocessing.reason(failed).split())}')
+                         f'from what is saved. It said: {_said(failed)}')
 
     def _distributed(self, step):
         """Yields (images, labels, step) from a step on, in the order in which the service gives them.
@@ -128,14 +129,20 @@ class ServiceBatches(TrainingBatches):
                   'started again without its --work_dir; asking it anew. The run stays the same.')
 
 
+def _said(error):
+    return ' '.join(preprocessing.reason(error).split())
+
+
 class _Fetched:
     """The items of function()'s iterable, fetched by a thread of its own, so that waiting for one can end.
 
-    A service that has forgotten what it was asked is asked again, after a call of say_forgotten.
+    A service that has forgotten what it was asked is asked again, after a call of say_forgotten, until `next` has
+    waited long enough. refused: the NotFoundError that it takes for this; None: an item came after it. TensorFlow gives
+    other errors the same type, as that of an operation which a worker does not know.
     """
 
     def __init__(self, function, say_forgotten):
-        self._items, self._is_over = queue.Queue(1), threading.Event()
+        self._items, self._is_over, self.refused = queue.Queue(1), threading.Event(), None
         # A daemon: nothing ends TensorFlow's waiting for a service that is gone, and the process must not wait, too.
         threading.Thread(target=self._fetch, args=(function, say_forgotten), daemon=True).start()
 
@@ -150,18 +157,17 @@ class _Fetched:
         self._is_over.set()
 
     def _fetch(self, function, say_forgotten):
-        said = False
         while not self._is_over.is_set():
             try:
                 for item in function():
-                    said = False
+                    self.refused = None
                     self._put(item)
                     if self._is_over.is_set():
                         return
-            except tf.errors.NotFoundError:
-                if not said:
+            except tf.errors.NotFoundError as error:
+                if not self.refused:
                     say_forgotten()
-                said = True
+                self.refused = error
                 self._is_over.wait(AGAIN)
             except tf.errors.OpError as error:
                 return self._put(error)

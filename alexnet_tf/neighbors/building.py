@@ -34,6 +34,8 @@ def build(loaded, dataset, folder, *, batch_size, log=print):
 def _build(loaded, dataset, folder, about, log):
     if _is_there(about, folder):
         log(f'{folder} has this index already: {about.images} images.')
+        with contextlib.suppress(FileNotFoundError):  # a kill may have come just before the end
+            os.remove(os.path.join(folder, index.UNFINISHED))
         return
     done = _begin(about, folder)
     size = about.images * (about.width * 2 + 8)

@@ -127,6 +127,8 @@ def read(found, bits):
         if ({name: array.shape for name, array in arrays.items()} != shapes
                 or {name: array.dtype for name, array in arrays.items()} != types):
             raise ValueError('its arrays have other names, shapes or types')
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError('some of its values are infinite or no numbers')
     except Exception as error:  # a damaged file can raise nearly anything in zipfile and zlib
         raise ValueError(f'cannot read {path}: {error}; make them again: {make}') from error
     codes = arrays.pop('codes')

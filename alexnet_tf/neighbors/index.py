@@ -18,6 +18,7 @@ from alexnet_tf.model import features as network_features
 DESCRIPTION, UNFINISHED = 'index.json', 'building.json'
 FEATURES, LABELS = 'features.npy', 'labels.npy'
 BLOCK = 16_384  # images whose features are float32 in memory at once: 256 MiB
+LARGEST = np.finfo(np.float16).max
 MARGIN = 8  # more candidates than asked for: the library's sums are rounded, so that its order of close ones is luck
 AGAIN = 'build it again with python -m alexnet_tf.retrieval build'
 
@@ -119,6 +120,9 @@ class Index:
             raise ValueError(f'features of the shape {list(features.shape)}; {self.folder} has {self.about.width} an '
                              'image.')
         check_count(count, len(self))
+        if not (np.abs(features) <= LARGEST).all():  # the library gives no positions for NaN and what overflows
+            raise ValueError(f'the features of an image are no numbers, or beyond {LARGEST:g}, which those of an index '
+                             'cannot be; is the checkpoint of a training that went well?')
         found = [start + library().knn(features, block, min(count + MARGIN, len(block)))[1]
                  for start, block in self.blocks()]
         return nearest_of(features, self.vectors, np.concatenate(found, 1), count)
@@ -186,11 +190,21 @@ def open_index(folder, *, dataset_dir=None):
         check_file(folder, name, about.files.get(name))
     vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width))
     labels = read_array(folder, LABELS, np.int64, (about.images,))
+    _check_finite(vectors, os.path.join(folder, FEATURES))
     if labels.min() < 0 or labels.max() >= len(about.class_names):
         raise ValueError(f'{os.path.join(folder, LABELS)} has labels without a class name; {AGAIN}.')
     if dataset_dir:
         about = dataclasses.replace(about, dataset_dir=dataset_dir)
     return Index(folder, about, vectors, labels)
+
+
+def _check_finite(vectors, path):
+    """Raises ValueError for infinite features and those that are no numbers: they are near to nothing."""
+    for start in range(0, len(vectors), 1024):
+        exponents = vectors[start:start + 1024].view(np.uint16) & 0x7C00  # np.isfinite takes five times as long
+        if exponents.max() == 0x7C00:
+            row = start + int(np.argmax(exponents.max(1)))
+            raise ValueError(f'{path} has features of image {row} that are infinite or no numbers; {AGAIN}.')
 
 
 def read_description(path):

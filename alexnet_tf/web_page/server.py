@@ -7,36 +7,48 @@ import time
 
 from alexnet_tf.web_page import gate, markup
 
-MAX_UPLOAD = 32 << 20  # bytes; photographs of cameras have less
 KEPT = 600  # seconds from an upload to its removal: far longer than a visitor of a full queue waits
 QUEUE = 50  # visitors that wait; others are told that it is full
 
 
 @contextlib.contextmanager
-def serving(listening, answering, heading, about):
+def serving(listening, answering, heading, about, hosts=None):
     """Inside a `with`, the page is served at a socket.
 
     Args:
       listening: of listening.listen. answering: an answering.Answering.
       heading, about: plain text for the top of the page.
+      hosts: of gate.Gate.
+
+    Raises: ValueError when the server does not start.
     """
     with tempfile.TemporaryDirectory(prefix='alexnet-demo-', ignore_cleanup_errors=True) as folder:
-        application = _application(answering, heading, about, folder)
+        application = gate.Gate(_application(answering, heading, about, folder), hosts)
         import uvicorn
-        server = uvicorn.Server(uvicorn.Config(application, log_level='error', access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={'sockets': [listening]}, daemon=True)
+        server, reasons = uvicorn.Server(uvicorn.Config(application, log_level='error', access_log=False)), []
+
+        def run():
+            try:
+                server.run(sockets=[listening])
+            except (Exception, SystemExit) as error:
+                reasons.append(error)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         threading.Thread(target=_keep_clean, args=(folder,), daemon=True).start()
         while not server.started and thread.is_alive():
             time.sleep(0.05)
+        if not server.started:
+            raise ValueError(f'the server of the page did not start ({" ".join(map(repr, reasons))}); give the command '
+                             'again.')
         yield
 
 
 def _application(answering, heading, about, folder):
-    """The ASGI application. folder: for the files of visitors, while they are read."""
+    """Gradio's ASGI application. folder: for the files of visitors, while they are read."""
     os.environ |= {'GRADIO_TEMP_DIR': folder, 'GRADIO_ANALYTICS_ENABLED': 'False', 'HF_HUB_DISABLE_TELEMETRY': '1'}
     import fastapi
     import gradio
+    _take_one_file_a_request(gradio.route_utils)
 
     def uploaded(path):
         """The path. Visitors may send any text as one; Gradio would copy that file of this machine, or fetch that URL.
@@ -64,11 +76,17 @@ def _application(answering, heading, about, folder):
         photograph.upload(answer, photograph, [photograph, shown], api_visibility='private', show_progress='minimal',
                           concurrency_limit=1)
     page.queue(max_size=QUEUE)
-    return gate.Gate(gradio.mount_gradio_app(
-        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, '/', max_file_size=MAX_UPLOAD,
+    return gradio.mount_gradio_app(
+        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, '/', max_file_size=gate.MAX_UPLOAD,
         theme=gradio.themes.Base(font=['system-ui', 'sans-serif'], font_mono=['monospace']), css=markup.CSS,
         footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, mcp_server=False, pwa=False,
-        show_error=False))
+        show_error=False)
+
+
+def _take_one_file_a_request(uploads):
+    """Gradio would take a thousand, and hold all of them open. uploads: its module."""
+    parser = uploads.GradioMultiPartParser
+    uploads.GradioMultiPartParser = lambda *values, **options: parser(*values, **options | {'max_files': 1})
 
 
 def _keep_clean(folder):

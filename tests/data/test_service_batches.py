@@ -2,6 +2,7 @@
 import itertools
 import re
 import signal
+import threading
 import time
 
 import numpy as np
@@ -97,6 +98,27 @@ def test_batches_of_another_run_are_not_taken(folder, address, monkeypatch):
     monkeypatch.setattr(service, 'distribute', stale)
     check_local(dataset, served(dataset, address, 5, log=lines.append))
     assert len(asked) == 2 and len(lines) == 1 and 'has forgotten this run' in lines[0]
+
+
+def test_what_is_not_found_again_and_again_is_said_in_the_end(folder, monkeypatch):
+    """A service to which something else is unknown than the run."""
+    asked = threading.Event()
+
+    def unknown(*args, **kwargs):
+        asked.set()
+        raise tf.errors.NotFoundError(None, None, "Op type not registered 'New' in\nbinary")
+
+    class Late:
+        """A Service whose timeout begins when it was asked: making the pipeline takes however long."""
+        address = 'grpc://127.0.0.1:1'
+
+        @property
+        def timeout_secs(self):
+            asked.wait(SECONDS)
+            return 1
+    monkeypatch.setattr(tf.data.experimental.service, 'distribute', unknown)
+    with pytest.raises(ValueError, match="no batch within 1 s; .* It said: Op type not registered 'New' in binary"):
+        next(iter(ServiceBatches(opened(folder), service=Late(), **BASE)))
 
 
 def refused(dataset, address):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from alexnet_tf.data import datasets
-from alexnet_tf.neighbors import building
+from alexnet_tf.neighbors import building, index
 from tests.helpers.processes import NARROW, ROOT, run_python
 
 NAMES = 'features.npy', 'index.json', 'labels.npy'
@@ -37,6 +37,14 @@ def test_one_that_stopped_goes_on_where_it_noted(loaded, built, small_records, t
     assert 'Going on after 20 images.' in lines and contents(tmp_path) == contents(built)
     building.build(loaded, dataset, str(tmp_path), batch_size=10, log=lines.append)
     assert lines[-1].endswith('has this index already: 48 images.')
+
+
+def test_one_killed_just_before_its_end_is_an_index_and_the_next_build_tidies_up(loaded, built, copied, small_records):
+    description = json.loads((copied / 'index.json').read_text())
+    (copied / 'building.json').write_text(json.dumps(description | {'files': {}, 'done': 48}))
+    assert len(index.open_index(str(copied))) == 48
+    building.build(loaded, datasets.open_dataset(str(small_records), 'train'), str(copied), batch_size=10)
+    assert contents(copied) == contents(built)
 
 
 def test_a_second_one_at_the_same_time_is_refused_and_changes_nothing(loaded, built, small_records, tmp_path,

@@ -79,6 +79,11 @@ def with_words(path):
         np.savez(path, **dict(arrays) | {'scale': np.array('x')})
 
 
+def with_nan(path):
+    with np.load(path) as arrays:
+        np.savez(path, **dict(arrays) | {'scale': np.float32(np.nan)})
+
+
 def not_deflated(path):
     with np.load(path) as arrays:
         np.savez_compressed(path, **dict(arrays))
@@ -93,7 +98,7 @@ def with_a_password(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize('damage', [cut_off, flip, without_scale, with_words, not_deflated, with_a_password,
+@pytest.mark.parametrize('damage', [cut_off, flip, without_scale, with_words, with_nan, not_deflated, with_a_password,
                                     lambda path: path.write_bytes(b'')])
 def test_a_damaged_file_is_refused(damage, clusters, encoder, tmp_path):
     found = dataclasses.replace(clusters, folder=str(tmp_path))

@@ -69,6 +69,15 @@ def test_wrong_counts_and_shapes(built):
         assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, 1e30])
+def test_an_image_whose_features_no_index_can_have_is_refused(value, built):
+    pytest.importorskip('faiss')
+    features = np.ones([1, 256], np.float32)
+    features[0, 9] = value
+    with pytest.raises(ValueError, match='features of an image are no numbers, or beyond 65504,'):
+        index.open_index(str(built)).nearest(features, 2)
+
+
 def test_without_the_library_it_says_how_to_get_it(built, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'faiss', None)
     with pytest.raises(ValueError, match="pip install 'faiss-cpu>=1.9'"):
@@ -94,6 +103,16 @@ def hostile(name, content):
         (folder / name).write_bytes(content)
         files = json.loads((folder / 'index.json').read_text())['files']
         change_description(folder, files=files | {name: reading.fingerprint(str(folder / name))})
+    return replace
+
+
+def with_feature(row, value):
+    """A function of a folder that puts a value into the features of an image, and the right checksum."""
+    def replace(folder):
+        vectors = np.load(folder / 'features.npy')
+        vectors[row, 5] = value
+        np.save(folder / 'changed.npy', vectors)
+        hostile('features.npy', (folder / 'changed.npy').read_bytes())(folder)
     return replace
 
 
@@ -125,6 +144,8 @@ DAMAGE = {  # how it is damaged: (function of the folder, the sentence)
     'more labels than memory': (hostile('labels.npy', header(
         b"{'descr': '<i8', 'fortran_order': False, 'shape': (%d,)}" % 10 ** 13)), 'cannot read'),
     'a pickle': (hostile('labels.npy', b'\x80\x04N.'), 'cannot read'),
+    'a feature that is no number': (with_feature(47, np.nan), 'features of image 47 that are infinite or no numbers'),
+    'an infinite feature': (with_feature(3, -np.inf), 'features of image 3 that are infinite or no numbers; build it'),
     'no description': (lambda folder: (folder / 'index.json').write_text('[]'), 'holds a list, not an object'),
 }
 

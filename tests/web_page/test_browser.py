@@ -191,6 +191,8 @@ def test_only_this_machine_is_answered_and_only_the_page(demo):
     for path in ('config', 'gradio_api/info', f'gradio_api/file={demo.folder}'):
         with pytest.raises(urllib.error.HTTPError, match='404'):
             urllib.request.urlopen(f'{demo.url}/{path}', timeout=SECONDS)
+    with pytest.raises(urllib.error.HTTPError, match='403'):
+        urllib.request.urlopen(urllib.request.Request(demo.url, headers={'Host': 'rebound.example'}), timeout=SECONDS)
 
 
 def test_ctrl_c_ends_it_with_a_sentence_and_leaves_no_file(run, photographs, tmp_path):

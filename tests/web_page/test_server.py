@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import sys
+import tempfile
+import urllib.error
 import urllib.request
 
 import pytest
@@ -47,8 +49,8 @@ def test_what_is_opened(host, url):
     assert listening.url(host, 5) == url
 
 
-def ask(path, kind='http'):
-    """(status, {header: value}, whether it was passed on) of the gate."""
+def ask(path, kind='http', *, hosts=None, **headers):
+    """(status, {header: value}, whether it was passed on) of the gate. headers: of the request, with _ for -."""
     sent, passed = [], []
 
     async def application(scope, receive, send):
@@ -58,7 +60,8 @@ def ask(path, kind='http'):
 
     async def send(message):
         sent.append(message)
-    asyncio.run(gate.Gate(application)({'type': kind, 'path': path}, None, send))
+    headers = [(name.replace('_', '-').encode(), value.encode()) for name, value in headers.items()]
+    asyncio.run(gate.Gate(application, hosts)({'type': kind, 'path': path, 'headers': headers}, None, send))
     return sent[0].get('status'), dict(sent[0].get('headers', ())), bool(passed)
 
 
@@ -78,6 +81,24 @@ def test_what_the_page_asks_for_passes(path):
 def test_the_rest_of_gradio_is_not_there(path):
     status, headers, passed = ask(path)
     assert status == 404 and not passed and b'content-security-policy' in headers
+
+
+@pytest.mark.parametrize('host, passes', [
+    ('127.0.0.1:7860', True), ('LOCALHOST:1', True), ('localhost', True), ('[::1]:7860', True), ('[::1]', True),
+    ('rebound.example:7860', False), ('127.0.0.1.example', False), ('localhost:1@rebound.example', False), ('', False)])
+def test_a_name_of_a_stranger_that_leads_here_is_refused(host, passes):
+    status, _, passed = ask('/', hosts=listening.LOCAL, host=host)
+    assert (status, passed) == ((200, True) if passes else (403, False))
+    assert ask('/', host=host)[2]  # with --host=0.0.0.0 this machine may have any name
+
+
+@pytest.mark.parametrize('path, headers, status', [
+    ('upload', {'content_length': str((32 << 20) + 1000)}, 200), ('upload', {'content_length': str(40 << 20)}, 413),
+    ('queue/join', {'content_length': '1000'}, 200), ('queue/join', {'content_length': str(1 << 20)}, 413),
+    ('upload', {'transfer_encoding': 'chunked'}, 411),
+    ('upload', {'transfer_encoding': 'chunked', 'content_length': '10'}, 411)])
+def test_what_is_too_large_is_refused_before_it_is_read(path, headers, status):
+    assert ask(f'/gradio_api/{path}', **headers)[::2] == (status, status == 200)
 
 
 def test_other_protocols_are_closed():
@@ -109,9 +130,10 @@ def call(page, path, **more):
     return output['data'][1] if output.get('data') else None
 
 
-def upload(url, content):
-    """The path of an uploaded file."""
-    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n%b\r\n--x--\r\n' % content
+def upload(url, *contents):
+    """The path of the first of uploaded files."""
+    form = b''.join(b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n%b\r\n' % content
+                    for content in contents) + b'--x--\r\n'
     with urllib.request.urlopen(urllib.request.Request(
             f'{url}/gradio_api/upload', form, {'Content-Type': 'multipart/form-data; boundary=x'}), timeout=30) as said:
         return json.load(said)[0]
@@ -142,3 +164,26 @@ def test_visitors_cannot_name_files_of_this_machine_nor_addresses(tmp_path, monk
                          'http://192.0.2.1/x.jpg', 'https://192.0.2.1/x.jpg'):
                 assert call(url, path, **more) is None, (path, more)
     assert read == [b'mine'] and not fetched
+
+
+@pytest.mark.slow
+def test_one_request_brings_one_file(tmp_path, monkeypatch):
+    pytest.importorskip('gradio')
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    with listening.listen('127.0.0.1', 0) as listens, server.serving(listens, None, 'heading', 'about'):
+        url = listening.url(*listens.getsockname())
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            upload(url, b'a', b'b')
+        assert refused.value.code == 400 and b'Too many files' in refused.value.read()
+        assert not [path for path in tmp_path.rglob('*') if path.is_file()]
+        assert upload(url, b'a').endswith('a.jpg')
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start_is_said():
+    pytest.importorskip('gradio')
+    listens = listening.listen('127.0.0.1', 0)
+    listens.close()
+    with (pytest.raises(ValueError, match='the server of the page did not start .*Bad file descriptor.*; give the'),
+          server.serving(listens, None, 'heading', 'about')):
+        pass
