@@ -92,7 +92,22 @@ def test_what_goes_together_is_not_refused(small_records, tmp_path):
                 ['--optimizer=sgd', '--bias_learning_rate_factor=2'], ['--optimizer=adam'],
                 ['--optimizer=sgd', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1'],
                 ['--validation_split_name=', '--learning_rate_decay_type=fixed'],
-                ['--num_clones=2', '--batch_size=6'])])) == {''}
+                ['--num_clones=2', '--batch_size=6'], ['--strategy=one_device'],
+                ['--strategy=mirrored', '--num_clones=2'], ['--strategy=multi_worker', '--clone_on_cpu'],
+                ['--strategy=multi_worker', '--num_clones=2'])])) == {''}
+
+
+@pytest.mark.parametrize('strategy, beside, remedy', [
+    ('one_device', '--num_clones=2', '--num_clones is for mirrored and multi_worker'),
+    ('mirrored', '--num_clones=1', 'it needs --num_clones'),
+    ('multi_worker', '--model_parallel=2', 'are trained on one machine'),
+    ('multi_worker', '--clone_on_cpu --num_clones=2', 'a worker has one device on a CPU'),
+    ('multi_worker', '--data_service=grpc://a:1', 'each worker reads its part')])
+def test_a_strategy_that_contradicts_other_flags_is_refused(strategy, beside, remedy, tmp_path):
+    with calls.noted(FUNCTIONS):
+        message, = messages_of('train_image_classifier', [
+            [f'--train_dir={tmp_path}', f'--strategy={strategy}', *beside.split()]])
+    assert remedy in message and f'--strategy={strategy}' in message
 
 
 def test_a_plateau_of_no_validation_is_refused(small_records, tmp_path):
@@ -180,6 +195,12 @@ def test_what_a_cluster_needs_is_passed_on(train, monkeypatch):
     monkeypatch.delenv(loading.LEVEL)
     _, found = train('--strategy=multi_worker', '--clone_on_cpu')
     assert found['join.on_cpu'] and os.environ[loading.LEVEL] == '3'
+
+
+def test_a_cluster_that_no_strategy_is_given_for_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv('TF_CONFIG', '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
+    message, = messages_of('train_image_classifier', [[f'--train_dir={tmp_path}', '--max_number_of_steps=0']])
+    assert 'TF_CONFIG' in message and '--strategy=multi_worker' in message
 
 
 def test_a_batch_that_workers_cannot_share_is_refused(small_records, tmp_path):
