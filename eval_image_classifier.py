@@ -9,7 +9,7 @@ from absl import flags
 
 from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.files import writing
+from alexnet_tf.files import places, writing
 from alexnet_tf.script_flags.eval import ROWS
 
 FLAGS = flags.FLAGS
@@ -24,7 +24,6 @@ def main():
     from alexnet_tf.model import precision
     from alexnet_tf.model.scoring import Scorer
     folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
-    datasets.check_folder(folder)
     policy, reason = precision.choose(FLAGS.precision)
     info = slim_folders.read_info(folder) or {}
     scorer = Scorer(num_views=int(FLAGS.views), model_name=FLAGS.model_name, class_names=info.get('class_names'),
@@ -46,6 +45,9 @@ def check_flags(paths):
     if len(paths) > 1 and not FLAGS.eval_dir:
         raise ValueError(f'--checkpoint_path names {len(paths)} networks; say with --eval_dir where their '
                          'common result goes.')
+    flag_table.check_paths(ROWS)
+    for path in [] if FLAGS.wait_for_checkpoints else paths:
+        places.check_checkpoint(path)
     if FLAGS.eval_dir:
         writing.check_writable(FLAGS.eval_dir, 'eval_dir')
     if FLAGS.scores_file:

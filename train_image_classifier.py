@@ -13,7 +13,7 @@ from absl import flags
 
 from alexnet_tf.console import command, flag_table, loading, signals
 from alexnet_tf.data import service_address
-from alexnet_tf.files import writing
+from alexnet_tf.files import places, writing
 from alexnet_tf.script_flags import recipes
 from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
 from alexnet_tf.training import cluster, pace, resuming, schedules
@@ -143,7 +143,10 @@ def check_flags():
     if FLAGS.learning_rate_decay_type == 'plateau' and not FLAGS.validation_split_name:
         raise ValueError('--learning_rate_decay_type=plateau needs a validation split; choose another schedule '
                          'or name one with --validation_split_name.')
+    flag_table.check_paths(ROWS)
     writing.check_writable(FLAGS.train_dir, 'train_dir')
+    if not places.some_checkpoint(FLAGS.train_dir) and FLAGS.checkpoint_path:  # which a run that goes on ignores
+        places.check_checkpoint(FLAGS.checkpoint_path)
 
 
 def check_devices():

@@ -9,15 +9,16 @@ import os
 
 from absl import flags
 
-from alexnet_tf.console import command
+from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.files import reading, writing
+from alexnet_tf.files import places, reading, writing
 
 FLAGS = flags.FLAGS
 SETTINGS = ('epochs', 'width', 'batch_size', 'learning_rate', 'dataset_dir')  # equal for all runs of a folder
 ROWS = (
-    Flag('dataset_dir', str, None, 'Folder with TFRecords, splits train and validation. Default: the sample.'),
+    Flag('dataset_dir', str, None, 'Folder with TFRecords, splits train and validation. Default: the sample.',
+         check_path=places.check_records),
     Flag('output_dir', str, 'runs/ablations', 'Folder for checkpoints, table.md, curves.png and results.json.'),
     Flag('epochs', float, 10.0, 'Epochs of every run.', 0.1),
     Flag('seeds', list, ['0', '1'], 'One run for each seed and variant.', valid=(
@@ -33,6 +34,7 @@ ROWS = (
 
 
 def main():
+    flag_table.check_paths(ROWS)
     writing.check_writable(FLAGS.output_dir, 'output_dir')
     load_tensorflow()
     from alexnet_tf.ablation import report

@@ -13,15 +13,19 @@ from absl import flags
 from alexnet_tf.console import command, flag_table, signals
 from alexnet_tf.console.flag_table import SET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.files import places
+from alexnet_tf.neighbors import description
 
 FLAGS = flags.FLAGS
 MOST_NAMED = 20  # classes at the top of the page
 ROWS = (
-    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
+    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.',
+         check_path=places.check_checkpoint),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json.', choices=('alexnet_v2', 'alexnet')),
-    Flag('index', str, None, 'Folder that retrieval build has made: of its images the nearest are shown, too.'),
+    Flag('index', str, None, 'Folder that retrieval build has made: of its images the nearest are shown, too.',
+         check_path=description.of_folder),
     Flag('dataset_dir', str, None, 'Folder with the TFRecords of the index. Default: where they were when it was '
-         'built.', works_with=(('index', SET),)),
+         'built.', works_with=(('index', SET),), check_path=places.check_records),
     Flag('host', str, '127.0.0.1', 'Address of this machine to listen at. 0.0.0.0: all of them, so that others can '
          'open the page. It asks for no password.'),
     Flag('port', int, 7860, 'Port to listen on. 0: any that is free.', 0, 65535),
@@ -32,6 +36,7 @@ def main():
     flag_table.check_effects(ROWS)
     from alexnet_tf.web_page import listening
     listening.check_installed()
+    flag_table.check_paths(ROWS)
     with listening.listen(FLAGS.host, FLAGS.port) as socket:
         load_tensorflow()
         from alexnet_tf.model import loading

@@ -16,6 +16,7 @@ from absl import flags, logging
 from alexnet_tf.console import command, flag_table, terminal
 from alexnet_tf.console.flag_table import UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.files import places, writing
 from alexnet_tf.formats import kinds
 from alexnet_tf.script_flags import train
 
@@ -23,7 +24,6 @@ FLAGS = flags.FLAGS
 
 
 def write_saved_model(loaded, folder):
-    from alexnet_tf.files import writing
     from alexnet_tf.serving import card, saved_model, warmup
     signatures = saved_model.export(loaded, folder)
     if not warmup.write_requests(loaded, folder, signatures, served_name=served_name()):
@@ -72,7 +72,8 @@ def write_file(loaded, folder):
 FORMATS = {'saved_model': write_saved_model, 'npz': write_npz, **dict.fromkeys(kinds.KINDS, write_file)}
 SAVED_MODEL = (('to', ('saved_model',)),)
 ROWS = (
-    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
+    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.',
+         check_path=places.check_checkpoint),
     Flag('output_dir', str, None, 'Folder for what is exported; it must be empty or not be there. This or '
          '--publish_dir is required.', works_with=(('publish_dir', UNSET),)),
     Flag('publish_dir', str, None, 'Folder of versions that a server watches, such as models/alexnet: the SavedModel '
@@ -83,7 +84,8 @@ ROWS = (
          "safetensors: for PyTorch, under torch's names. docs/serving.md says what to feed each.",
          choices=tuple(FORMATS)),
     Flag('calibration_dir', str, None, f'Folder of records: {kinds.CALIBRATION_IMAGES} images of its split train say '
-         'in which ranges activations are.', works_with=(('to', ('litert_int8',)),), needed_with=('to', 'litert_int8')),
+         'in which ranges activations are.', works_with=(('to', ('litert_int8',)),), needed_with=('to', 'litert_int8'),
+         check_path=places.check_records),
     Flag('precision', str, 'float32', 'Of the weights and the arithmetic of a SavedModel. bfloat16: half the size; '
          'what goes in and comes out stays float32.', choices=('float32', 'bfloat16'), works_with=SAVED_MODEL),
     Flag('served_name', str, None, 'Name under which a server has the model, for the warm-up requests. Default: the '
@@ -100,18 +102,15 @@ def main():
     if not (FLAGS.output_dir or FLAGS.publish_dir):
         raise ValueError('--output_dir=FOLDER or --publish_dir=FOLDER is missing: say where the export goes.')
     kinds.check_package(FLAGS.to)
-    load_tensorflow()
-    from alexnet_tf.data import datasets
-    from alexnet_tf.files import writing
-    from alexnet_tf.model import loading
-    from alexnet_tf.serving import publishing
-    logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     if FLAGS.publish_dir:
         writing.check_writable(FLAGS.publish_dir, 'publish_dir')
     else:
         check_new(FLAGS.output_dir)
-    if FLAGS.calibration_dir:
-        datasets.check_folder(FLAGS.calibration_dir)
+    flag_table.check_paths(ROWS)
+    load_tensorflow()
+    from alexnet_tf.model import loading
+    from alexnet_tf.serving import publishing
+    logging.set_verbosity(logging.WARNING)  # saving prints a dozen lines about TensorFlow's own names
     loaded = loading.load(FLAGS.checkpoint_path, model_name=FLAGS.model_name, dtype=FLAGS.precision)
     exported = f'Exported {loaded.spec.model_name} at step {loaded.step} ({loaded.checkpoint}) to'
     if FLAGS.publish_dir:
@@ -123,7 +122,6 @@ def main():
 
 def check_new(folder):
     """Refuses, before anything is loaded, a folder that cannot be written to or holds something."""
-    from alexnet_tf.files import writing
     writing.check_writable(folder, 'output_dir')
     if os.path.exists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
         raise ValueError(f'--output_dir={folder} exists and is not empty; choose another or delete it.')

@@ -7,15 +7,13 @@ after three quarters as many epochs. Writes figure1.png, figure1.csv and results
 on where it stopped.
 """
 import os
-import time
 
 from absl import flags
 
-from alexnet_tf.console import command, signals
+from alexnet_tf.console import command, flag_table, signals
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.console.progress import duration
-from alexnet_tf.files import reading, writing
+from alexnet_tf.files import places, reading, writing
 
 FLAGS = flags.FLAGS
 SETTINGS = ('dataset_dir', 'batch_size', 'seed')  # equal for all networks of a folder
@@ -37,7 +35,7 @@ def name_of(rate):
 
 ROWS = (
     Flag('dataset_dir', str, None, 'Folder with TFRecords, split train: of tensorflow-datasets, or of build_tfrecords. '
-         'Default: the sample that comes along.'),
+         'Default: the sample that comes along.', check_path=places.check_records),
     Flag('output_dir', str, 'runs/figure1', 'Folder for checkpoints, figure1.png, figure1.csv and results.json.'),
     Flag('rates', list, ['0.0003', '0.001', '0.003', '0.01', '0.03'], 'Learning rates that race, for each activation.',
          valid=(are_rates, 'must be different numbers above 0, as 0.001,0.003')),
@@ -51,6 +49,7 @@ ROWS = (
 def main():
     from alexnet_tf.pictures import figures
     picture = os.path.join(FLAGS.output_dir, 'figure1.png')
+    flag_table.check_paths(ROWS)
     writing.check_writable(FLAGS.output_dir, 'output_dir')
     figures.check(picture)
     load_tensorflow()
@@ -111,15 +110,12 @@ def run_race(activation, curves, images, notice, keep):
             trials[rate] = Trial(activation, float(rate), images, batch_size=FLAGS.batch_size, seed=FLAGS.seed,
                                  folder=os.path.join(FLAGS.output_dir, f'{activation}-{rate}'))
         dropped = {other for other in curves if race.faster(other, curves)}
-        start, epoch = time.monotonic(), len(curves[rate]) + 1
+        epoch = len(curves[rate]) + 1
         error = trials[rate].train_to(epoch, notice)
         curves[rate].append(error)
         keep()
-        seconds = time.monotonic() - start
-        most = seconds * race.most_epochs(curves, FLAGS.max_epochs)
-        said = 'the loss is no longer finite' if error is None else f'training error {error:.1f} %'
-        print(f'{activation}, rate {rate}, epoch {epoch}: {said}, in {duration(seconds)}; '
-              f'at most {duration(most)} left for {activation}')
+        said = 'the loss is no longer finite' if error is None else f'{error:.1f} % training error'
+        print(f'{activation}, rate {rate}, epoch {epoch} of at most {FLAGS.max_epochs}: {said}')
         for other in curves:
             if other not in dropped and None not in curves[other] and (by := race.faster(other, curves)):
                 print(f'{activation}, rate {other} is dropped: rate {by} had a lower error after fewer epochs')

@@ -15,14 +15,17 @@ say either whether it is of AlexNet or of CaffeNet, whose weights have the same 
 """
 from absl import flags
 
-from alexnet_tf.console import command
+from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.weights import arguments
 
 FLAGS = flags.FLAGS
 ROWS = (
-    Flag('source', str, None, 'Required: ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True),
-    Flag('output_dir', str, None, 'Required: folder for model.ckpt-0 and model.json.', required=True),
+    Flag('source', str, None, 'Required: ONNX, .caffemodel, .npy, .npz or a TF1 checkpoint.', required=True,
+         check_path=arguments.check_source),
+    Flag('output_dir', str, None, 'Required: folder for model.ckpt-0 and model.json.', required=True,
+         check_path=arguments.check_output),
     Flag('variant', str, 'paper', 'Variant of an alexnet checkpoint that has no model.json.',
          choices=('paper', 'source', 'caffe')),
     Flag('class_names', str, None, "Text file with one class name a line, in the network's order. Default: numbers."),
@@ -30,10 +33,10 @@ ROWS = (
 
 
 def main():
+    flag_table.check_paths(ROWS)
+    names = arguments.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
     load_tensorflow()
     from alexnet_tf.weights import checkpoint_files, reading
-    checkpoint_files.check_output(FLAGS.output_dir)
-    names = reading.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
     loaded, kind, proto = reading.read(FLAGS.source, class_names=names, variant=FLAGS.variant)
     spec = loaded.spec
     if FLAGS['variant'].present and spec.variant != FLAGS.variant:

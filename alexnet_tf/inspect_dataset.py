@@ -13,12 +13,13 @@ from absl import flags
 from alexnet_tf.console import command, flag_table
 from alexnet_tf.console.flag_table import LARGEST, SET, Flag
 from alexnet_tf.console.loading import load_tensorflow
-from alexnet_tf.files import writing
+from alexnet_tf.files import places, writing
 from alexnet_tf.pictures import figures
 
 FLAGS = flags.FLAGS
 ROWS = (
-    Flag('dataset_dir', str, None, 'Required: folder of records; may be given without the name.', required=True),
+    Flag('dataset_dir', str, None, 'Required: folder of records; may be given without the name.', required=True,
+         check_path=places.check_records),
     Flag('splits', list, [], 'Splits to read, with commas between. Default: all that are there.'),
     Flag('labels_offset', int, None, 'Subtracted from stored labels, as in training. Default: so that the first class '
          'becomes 0.', 0),
@@ -37,6 +38,7 @@ def main():
         _check_csv(FLAGS.csv)
     if FLAGS.contact_sheet:
         figures.check(FLAGS.contact_sheet, 'contact_sheet')
+    flag_table.check_paths(ROWS)
     load_tensorflow()
     from alexnet_tf.data import datasets, inspection
     opened = []

@@ -15,6 +15,7 @@ from absl import flags
 from alexnet_tf.console import command, flag_table, terminal
 from alexnet_tf.console.flag_table import SET, UNSET, Flag
 from alexnet_tf.console.loading import load_tensorflow
+from alexnet_tf.files import places
 
 FLAGS = flags.FLAGS
 LOCAL = (('saved_model', UNSET), ('server', UNSET))
@@ -22,9 +23,10 @@ SOME_UNREADABLE = 3
 ROWS = (
     Flag('images', list, None, 'Required: image files and folders. They may be given without --images=, each as an '
          'argument of its own.', required=True),
-    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.', works_with=LOCAL),
+    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.', works_with=LOCAL,
+         check_path=places.check_checkpoint),
     Flag('saved_model', str, None, 'Instead of a checkpoint: folder with an exported SavedModel. It is a program, '
-         'which is run.', works_with=(('server', UNSET),)),
+         'which is run.', works_with=(('server', UNSET),), check_path=places.check_saved_model),
     Flag('server', str, None, 'Instead of a checkpoint: TensorFlow Serving, as host:port (gRPC) or http://host:port '
          '(REST).'),
     Flag('served_name', str, 'alexnet', 'Name of the model on the server.', works_with=(('server', SET),)),
@@ -43,6 +45,7 @@ ROWS = (
 
 def main():
     flag_table.check_effects(ROWS)
+    flag_table.check_paths(ROWS)
     from alexnet_tf.prediction import image_files
     found = image_files.find(FLAGS.images, log)
     with contextlib.redirect_stdout(sys.stderr):

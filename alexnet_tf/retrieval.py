@@ -1,11 +1,11 @@
 """Which images are like which: neighbors among the features of fc7, as on the right of the paper's figure 4.
 
-    python -m alexnet_tf.retrieval build --checkpoint_path=runs/one --dataset_dir=records --output=neighbors
-    python -m alexnet_tf.retrieval query photo.jpg validation:7 --index=neighbors    a picture of the nearest images
-    python -m alexnet_tf.retrieval codes --index=neighbors                           an autoencoder's binary codes
-    python -m alexnet_tf.retrieval query photo.jpg --index=neighbors --bits=64       the nearest by these
-    python -m alexnet_tf.retrieval measure --index=neighbors                         features, codes, pixels compared
-    python -m alexnet_tf.retrieval projector --index=neighbors --output=projected    files for TensorBoard's projector
+    python -m alexnet_tf.retrieval build --checkpoint_path=runs/one --output=neighbors  an index of a split's images
+    python -m alexnet_tf.retrieval query photo.jpg validation:7 --index=neighbors       a picture of the nearest images
+    python -m alexnet_tf.retrieval codes --index=neighbors                              an autoencoder's binary codes
+    python -m alexnet_tf.retrieval query photo.jpg --index=neighbors --bits=64          the nearest by these
+    python -m alexnet_tf.retrieval measure --index=neighbors                            features, codes, pixels compared
+    python -m alexnet_tf.retrieval projector --index=neighbors --output=projected       for TensorBoard's projector
 
 An image of query is a JPEG or PNG file, or a record: validation:7 is the eighth of that split of the index's records.
 """
@@ -17,20 +17,23 @@ from alexnet_tf.console import command, terminal, verbs
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.console.verbs import Verb
+from alexnet_tf.files import places, writing
+from alexnet_tf.neighbors import description
 
 FLAGS = flags.FLAGS
 LENGTHS = '32', '64', '128'
 ROWS = (
     Flag('task', list, None, 'Required: build, query, codes, measure or projector; behind query the images to search '
-         'for. It may be given without --task=.', required=True),
+         'for. It may be given without --task=.'),
     Flag('output', str, None, 'Of build and projector: the folder to write. Of query: the picture, .png or .svg; '
-         'default: neighbors.png. Of measure: the table, as .csv and as .md; default: neighbors.csv.'),
-    Flag('index', str, None, 'Folder of an index that build has made.'),
+         'default: neighbors.png. Of measure: the table, which is written twice, as .csv and as .md, whichever of the '
+         'two is named; default: neighbors.csv.'),
+    Flag('index', str, None, 'Folder of an index that build has made.', check_path=description.of_folder),
     Flag('checkpoint_path', str, None, 'A checkpoint, or a folder: its latest. Default: that of the index; of build: '
          'runs/alexnet.'),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json.', choices=('alexnet_v2', 'alexnet')),
     Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: that of the index; of build: the sample that comes '
-         'along.'),
+         'along.', check_path=places.check_records),
     Flag('dataset_split_name', str, None, 'Split whose images build takes, default: train; whose images measure '
          'searches for, default: validation.'),
     Flag('labels_offset', int, None, 'Number subtracted from every label. Default: so that the first class becomes 0.',
@@ -45,7 +48,7 @@ ROWS = (
 
 
 def main():
-    task, inputs = verbs.choose(FLAGS.task, TASKS, ROWS, kind='task')
+    task, inputs = verbs.choose(FLAGS.task, TASKS, ROWS, kind='task', lines=__doc__)
     if wrong := [bits for bits in FLAGS.bits if bits not in LENGTHS]:
         raise ValueError(f'--bits={wrong[0]}; it must be one of {", ".join(LENGTHS)}.')
     task.do(inputs)
@@ -55,12 +58,14 @@ def main():
 
 
 def build(_):
-    check_folder()
+    checkpoint = FLAGS.checkpoint_path or 'runs/alexnet'
+    places.check_checkpoint(checkpoint)
+    writing.check_writable(FLAGS.output, 'output')
     load_tensorflow()
     from alexnet_tf.data import datasets
     from alexnet_tf.model import loading
     from alexnet_tf.neighbors import building
-    loaded = loading.load(FLAGS.checkpoint_path or 'runs/alexnet', model_name=FLAGS.model_name)
+    loaded = loading.load(checkpoint, model_name=FLAGS.model_name)
     dataset = datasets.open_dataset(FLAGS.dataset_dir or datasets.SAMPLE_DIR, FLAGS.dataset_split_name or 'train',
                                     labels_offset=FLAGS.labels_offset, default_num_classes=loaded.spec.num_classes)
     building.build(loaded, dataset, FLAGS.output, batch_size=FLAGS.batch_size)
@@ -81,7 +86,8 @@ def query(inputs):
     answered = answers.find(found, loaded, asked, count=sheet.SHOWN, bits=bits)
     print('\n'.join(answers.lines(found, answered)))
     with figures.style():
-        figures.save(sheet.draw(answers.rows(found, loaded, answered), answers.title(found, loaded, bits)), output)
+        figures.save(sheet.draw(answers.rows(found, loaded, answered),
+                                answers.title(found, loaded, answered, bits)), output)
     print(f'Wrote {terminal.printable(output)}')
 
 
@@ -95,7 +101,6 @@ def codes(_):
 
 
 def measure(_):
-    from alexnet_tf.files import writing
     stem, ending = os.path.splitext(FLAGS.output or 'neighbors.csv')
     if ending not in ('.csv', '.md') or os.path.isdir(stem + ending):
         raise ValueError(f'--output={FLAGS.output}; it must be the name of a file that ends in .csv or .md.')
@@ -113,7 +118,7 @@ def measure(_):
 
 
 def projector(_):
-    check_folder()
+    writing.check_writable(FLAGS.output, 'output')
     load_tensorflow()
     from alexnet_tf.neighbors import index, projector
     found = index.open_index(FLAGS.index, dataset_dir=FLAGS.dataset_dir)
@@ -126,7 +131,8 @@ NETWORK = 'checkpoint_path', 'model_name', 'dataset_dir'
 TASKS = (
     Verb('build', 'nothing behind its name', 0, 0, (*NETWORK, 'dataset_split_name', 'labels_offset', 'batch_size'),
          build, needs=('output',)),
-    Verb('query', 'one to twenty images', 1, 20, (*NETWORK, 'output', 'bits'), query, needs=('index',)),
+    Verb('query', 'one to twenty images', 1, 20, (*NETWORK, 'output', 'bits'), query, needs=('index',),
+         check_input=places.check_image),
     Verb('codes', 'nothing behind its name', 0, 0, ('bits', 'seed'), codes, needs=('index',)),
     Verb('measure', 'nothing behind its name', 0, 0,
          (*NETWORK, 'output', 'dataset_split_name', 'batch_size', 'bits', 'seed', 'queries'), measure,
@@ -138,19 +144,17 @@ TASKS = (
 # What several tasks need --------------------------------------------------------------------------------------
 
 
-def check_folder():
-    from alexnet_tf.files import writing
-    writing.check_writable(FLAGS.output, 'output')
-
-
 def index_and_network():
     """(index.Index, the loading.Loaded whose features it has). Raises: ValueError, also without faiss."""
+    checkpoint = FLAGS.checkpoint_path or description.of_folder(FLAGS.index).checkpoint
+    places.check_checkpoint(checkpoint)
     load_tensorflow()
     from alexnet_tf.model import loading
     from alexnet_tf.neighbors import index
     index.library()
     found = index.open_index(FLAGS.index, dataset_dir=FLAGS.dataset_dir)
-    loaded = loading.load(FLAGS.checkpoint_path or found.about.checkpoint, model_name=FLAGS.model_name)
+    found.check_records()
+    loaded = loading.load(checkpoint, model_name=FLAGS.model_name)
     found.check_network(loaded)
     return found, loaded
 

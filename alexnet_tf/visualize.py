@@ -19,18 +19,21 @@ from alexnet_tf.console import command, terminal, verbs
 from alexnet_tf.console.flag_table import Flag
 from alexnet_tf.console.loading import load_tensorflow
 from alexnet_tf.console.verbs import Verb
+from alexnet_tf.files import places
 
 FLAGS = flags.FLAGS
 ROWS = (
     Flag('picture', list, None, 'Required: which picture, and behind it the images or runs that it is of. It may be '
-         'given without --picture=.', required=True),
+         'given without --picture=.'),
     Flag('output', str, None, "File for the picture, .png or .svg. Default: the picture's name, as kernels.png. Of a "
          'split there are several files, whose names begin like it.'),
-    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.'),
+    Flag('checkpoint_path', str, 'runs/alexnet', 'A checkpoint, or a folder: its latest.',
+         check_path=places.check_checkpoint),
     Flag('model_name', str, None, 'Network of a checkpoint without a model.json. Of network: which to draw; default: '
          'alexnet.', choices=('alexnet_v2', 'alexnet')),
     Flag('variant', str, 'paper', 'Whose alexnet to draw.', choices=('paper', 'source', 'caffe')),
-    Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along.'),
+    Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along.',
+         check_path=places.check_records),
     Flag('dataset_split_name', str, 'validation', 'Split to score.'),
     Flag('labels_offset', int, None, 'Number subtracted from every label. Default: as in training.', 0),
     Flag('seed', int, 0, 'Seed of crops, mirrors and color noise.', 0, 2 ** 32 - 1),
@@ -41,11 +44,10 @@ SIZE = 224  # pixels, of the crops of a training that is not told otherwise
 
 
 def main():
-    picture, inputs = verbs.choose(FLAGS.picture, PICTURES, ROWS, kind='picture', for_all=('output',))
+    picture, inputs = verbs.choose(FLAGS.picture, PICTURES, ROWS, kind='picture', lines=__doc__, for_all=('output',))
     output = FLAGS.output or f'{picture.name}.png'
     from alexnet_tf.pictures import figures
     figures.check(output)
-    load_tensorflow()
     with figures.style():
         for suffix, drawn in picture.do(inputs).items():
             write(output, suffix, drawn)
@@ -68,6 +70,7 @@ def write(output, suffix, drawn):
 
 
 def kernels(_):
+    load_tensorflow()
     import numpy as np
 
     from alexnet_tf.model import building
@@ -80,6 +83,7 @@ def kernels(_):
 
 
 def network(_):
+    load_tensorflow()
     from alexnet_tf.pictures import network
     from nets import alexnet, rows
     name = FLAGS.model_name or 'alexnet'
@@ -91,6 +95,7 @@ def network(_):
 
 
 def predictions(inputs):
+    load_tensorflow()
     from alexnet_tf.pictures import predictions, subjects
     if not inputs:
         return of_split(load())
@@ -126,13 +131,13 @@ def curves(inputs):
 
 
 def augmentations(inputs):
+    load_tensorflow()
     from alexnet_tf.data import datasets, slim_folders
     from alexnet_tf.data.color_noise import color_noise
     from alexnet_tf.data.preprocessing import check_resize_side_max
     from alexnet_tf.pictures import augmentations, subjects
     check_resize_side_max(FLAGS.resize_side_max, SIZE)
     folder = FLAGS.dataset_dir or datasets.SAMPLE_DIR
-    datasets.check_folder(folder)
     subject = subjects.find(inputs[0], open_split)
     augmented = subject.read(
         augmentations.augment, seed=FLAGS.seed, size=SIZE, resize_side_max=FLAGS.resize_side_max,
@@ -142,6 +147,7 @@ def augmentations(inputs):
 
 
 def activations(inputs):
+    load_tensorflow()
     from alexnet_tf.data import preprocessing
     from alexnet_tf.model import building
     from alexnet_tf.pictures import activations, subjects
@@ -159,11 +165,12 @@ PICTURES = (  # what they do gives {suffix: Figure or text of a CSV}
     Verb('kernels', 'nothing behind its name', 0, 0, NETWORK, kernels),
     Verb('network', 'nothing behind its name', 0, 0, ('model_name', 'variant'), network),
     Verb('predictions', 'up to 40 images, or none for a whole split', 0, 40,
-         (*NETWORK, *DATA, 'dataset_split_name'), predictions),
+         (*NETWORK, *DATA, 'dataset_split_name'), predictions, check_input=places.check_image),
     Verb('curves', 'one to six training folders', 1, 6, (), curves),
     Verb('augmentations', 'one image', 1, 1, ('dataset_dir', 'seed', 'color_noise', 'resize_side_max'),
-         augmentations),
-    Verb('activations', 'one image', 1, 1, (*NETWORK, *DATA), activations),
+         augmentations, check_input=places.check_image),
+    Verb('activations', 'one image', 1, 1, (*NETWORK, *DATA), activations,
+         check_input=places.check_image),
 )
 
 

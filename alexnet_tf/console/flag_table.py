@@ -30,6 +30,7 @@ class Flag:
     works_with: ((other flag, values), …): this flag takes effect only while the other one has one of these values; SET:
       any but None, False, 0 and ''; UNSET: None. Giving it otherwise is an error.
     needed_with: (other flag, value) with which this flag must have a value.
+    check_path: function of the value that raises ValueError for a file or folder that is not there, or cannot be meant.
     resume: what a run that goes on does about another value than the one it was started with: REFUSE it, NAME it, KEEP
       the old one, or IGNORE the difference.
     may_be_empty: whether the empty text means something; for other flags it is an error, since `--dataset_dir=$UNSET`
@@ -47,6 +48,7 @@ class Flag:
     valid: tuple[Callable, str] | None = None
     works_with: tuple = ()
     needed_with: tuple = ()
+    check_path: Callable | None = None
     resume: str = NAME
     required: bool = False
     may_be_empty: bool = False
@@ -123,6 +125,15 @@ def check_effects(rows):
             other, value = row.needed_with
             if flags.FLAGS[other].value == value:
                 raise ValueError(f'--{other}={value} needs --{row.name}. {row.help}')
+
+
+def check_paths(rows):
+    """Refuses, before TensorFlow is loaded, what names a file or folder that is not there. Raises: ValueError."""
+    for row in rows:
+        value = flags.FLAGS[row.name].value
+        if row.check_path and value and all(
+                _is_one_of(flags.FLAGS[other].value, values) for other, values in row.works_with):
+            row.check_path(value)
 
 
 def _check_value(row, flag):

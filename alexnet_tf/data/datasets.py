@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from alexnet_tf.console import terminal
 from alexnet_tf.data import records, slim_folders, tfds_folders
+from alexnet_tf.files import places
 
 SAMPLE_DIR = os.path.join(os.path.dirname(__file__), 'sample')
 READ_THROUGH = 1 << 30  # bytes of a split that is read as a whole before the first step
@@ -144,7 +145,7 @@ def open_dataset(folder, split, *, labels_offset=None, default_num_classes=None,
 
     def first_look(index, **keys):
         return bad.good(lambda position: _stored(index, position, **keys), _first(index))
-    check_folder(folder)
+    places.check_records(folder)
     tfds_folder = tfds_folders.find(folder)
     if tfds_folder:
         described = tfds_folders.read(tfds_folder, split, labels_offset or 0, bad)
@@ -162,7 +163,7 @@ def splits(folder):
 
     Raises: ValueError when there is no such folder, and for a damaged description.
     """
-    check_folder(folder)
+    places.check_records(folder)
     tfds_folder = tfds_folders.find(folder)
     return tfds_folders.splits(tfds_folder) if tfds_folder else slim_folders.splits(folder) or ['train']
 
@@ -185,13 +186,6 @@ def open_splits(folder, split, validation_split, *, labels_offset=None, **option
                          f'({dataset.num_classes} and {validation.num_classes}); put a labels.txt beside the shards '
                          "(a line 'label:name' per class).")
     return dataset, validation
-
-
-def check_folder(folder):
-    """Raises ValueError when there is no such folder."""
-    if not os.path.isdir(folder):
-        raise ValueError(f'the dataset folder {folder!r} does not exist; give one with TFRecord shards, or '
-                         'make one: python -m alexnet_tf.build_tfrecords.')
 
 
 def _first(index):

@@ -46,5 +46,4 @@ def read(dataset, log=print):
         images[done:end], labels[done:end] = some, their_labels
         done = end
         progress.update(done)
-    progress.finish()
     return Examples(images, labels, dataset.num_classes)

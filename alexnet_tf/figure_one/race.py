@@ -44,12 +44,6 @@ def next_rate(curves, max_epochs):
     return min(racing, key=lambda rate: len(curves[rate]), default=None)
 
 
-def most_epochs(curves, max_epochs):
-    """The epochs that the race takes if no more rates are dropped, and none reaches the threshold."""
-    racing = _racing(curves, max_epochs)
-    return sum(_last(curves, max_epochs) - len(curves[rate]) for rate in racing)
-
-
 def _racing(curves, max_epochs):
     return [rate for rate, curve in curves.items() if len(curve) < _last(curves, max_epochs)
             and None not in curve and faster(rate, curves) is None]

@@ -9,6 +9,7 @@ from alexnet_tf.console.progress import Progress
 from alexnet_tf.data import batches
 from alexnet_tf.figure_one.networks import SIZE, TABLES
 from alexnet_tf.model import evaluation
+from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.training import finite, loop, optimizers, run
 from alexnet_tf.training.pace import Pace
 from alexnet_tf.training.schedules import Decay
@@ -35,7 +36,8 @@ class Trial:
                                    dtype='float32', name=activation)
         self._examples, self._folder, self._batch_size, self._seed = examples, folder, batch_size, seed
         self._rates, self._mean = Decay('fixed', rate), examples.mean
-        self._state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'))
+        self._state = run.begin(model, train_dir=folder, optimizer=optimizers.make('momentum'),
+                                log=print if checkpoints.find(folder) else _silent)
         self._step = make_train_step(self._state, batch_size=batch_size, mean=self._mean, seed=seed, weight_decay=0)
         self._count_errors = tf.function(self._errors, autograph=False, reduce_retracing=True)
 
@@ -81,4 +83,4 @@ class Trial:
 
 
 def _silent(_):
-    """For the loop's own lines: the command says what an epoch gave."""
+    """For the lines of a new run and of the loop: the command says what an epoch gave."""

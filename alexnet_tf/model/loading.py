@@ -8,6 +8,7 @@ import tf_keras
 from alexnet_tf.console import terminal
 from alexnet_tf.data import preprocessing
 from alexnet_tf.data.slim_folders import BACKGROUND
+from alexnet_tf.files import places
 from alexnet_tf.model import building, specs
 from alexnet_tf.run_folder import checkpoints
 from nets import alexnet, nets_factory, slim_checkpoints
@@ -57,10 +58,7 @@ def load_once(checkpoint_path, *, model_name=None, variant='paper', class_names=
         nets_factory.check_name(model_name)
     checkpoint = checkpoints.find_intact(checkpoint_path)
     if not checkpoint:
-        best = os.path.join(checkpoint_path, checkpoints.BEST_DIR)
-        there = f'; {best} has one' if os.path.isdir(best) and checkpoints.find(best) else (
-            '; train one with train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder')
-        raise ValueError(f'no checkpoint at --checkpoint_path={checkpoint_path}{there}.')
+        raise places.no_checkpoint(checkpoint_path)
     folder = os.path.dirname(os.path.abspath(checkpoint))
     spec = specs.read_spec(folder)
     if spec and model_name not in (None, spec.model_name):

@@ -1,19 +1,22 @@
 """What is nearest to images: found, said and shown."""
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from alexnet_tf.console import terminal
 from alexnet_tf.data import preprocessing
-from alexnet_tf.neighbors import codes, index, sheet
+from alexnet_tf.model import features as network_features
+from alexnet_tf.neighbors import codes, sheet
 from alexnet_tf.pictures import subjects
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """subject: what was searched for. truth: the number of its class; None: not known. positions: of the nearest in the
-    index, the nearest first. distances: in words."""
+    """subject: what was searched for. crop: uint8 [size, size, 3], what the network saw of it. truth: the number of its
+    class; None: not known. positions: of the nearest in the index, the nearest first. distances: in words."""
     subject: subjects.Subject
+    crop: np.ndarray
     truth: int | None
     positions: tuple
     distances: tuple
@@ -27,7 +30,9 @@ def find(found, loaded, asked, *, count, bits=None):
 
     Raises: ValueError for an image that cannot be decoded.
     """
-    features = index.features(loaded, tf.stack([subject.square(loaded.spec) for subject in asked]))
+    squares = tf.stack([subject.square(loaded.spec) for subject in asked])
+    features = network_features.of_squares(loaded)(squares).numpy()
+    crops = preprocessing.central_crop(squares, loaded.spec.image_size).numpy()
     more = min(count + 1, len(found))
     if bits:
         encoder, stored = codes.read(found, bits)
@@ -36,13 +41,13 @@ def find(found, loaded, asked, *, count, bits=None):
     else:
         near, distances = found.nearest(features, more)
         words = [[f'{distance:.1f}' for distance in row] for row in distances]
-    return [_answer(found, *each, count) for each in zip(asked, near.tolist(), words)]
+    return [_answer(found, *each, count) for each in zip(asked, crops, near.tolist(), words)]
 
 
-def _answer(found, subject, near, words, count):
+def _answer(found, subject, crop, near, words, count):
     others = [(position, word) for position, word in zip(near, words) if _name(found, position) != subject.name]
     positions, distances = zip(*others[:count]) if others else ((), ())
-    return Answer(subject, subject.truth(found.class_names), positions, distances)
+    return Answer(subject, crop, subject.truth(found.class_names), positions, distances)
 
 
 def _name(found, position):
@@ -64,18 +69,23 @@ def lines(found, answered):
 
 def rows(found, loaded, answered):
     """What sheet.draw shows of Answers."""
-    def shown(subject, caption, known=None):
-        crop = preprocessing.central_crop(subject.square(loaded.spec), loaded.spec.image_size)
-        return sheet.Shown(crop.numpy(), caption, known)
     for answer in answered:
         truth = answer.truth
-        query = shown(answer.subject, answer.subject.name if truth is None else found.class_names[truth])
-        yield [query, *(shown(subjects.of_record(found.dataset, position), _class(found, position),
-                              None if truth is None else int(found.labels[position]) == truth)
-                        for position in answer.positions)]
+        name = '' if truth is None else found.class_names[truth]
+        yield [sheet.Shown(answer.crop, name, answer.subject.name), *(
+            _neighbor(found, loaded, *each, truth) for each in zip(answer.positions, answer.distances))]
 
 
-def title(found, loaded, bits):
+def _neighbor(found, loaded, position, distance, truth):
+    square = subjects.of_record(found.dataset, position).square(loaded.spec)
+    crop = preprocessing.central_crop(square, loaded.spec.image_size).numpy()
+    return sheet.Shown(crop, _class(found, position), f'{_name(found, position)}\n{distance}',
+                       int(found.labels[position]) == truth)
+
+
+def title(found, loaded, answered, bits):
+    """What the sheet says at its top."""
     by = f'codes of {bits} bits' if bits else "fc7's features"
+    mark = '; ✓ and bold: of the same class' if any(answer.truth is not None for answer in answered) else ''
     return (f'Left, images; right of each the nearest of {len(found)} in split {found.about.split!r}, by {by}\n'
-            f'{loaded.spec.model_name} at step {loaded.step}; ✓ and bold: of the same class')
+            f'{loaded.spec.model_name} at step {loaded.step}; below each its record and its distance{mark}')

@@ -12,7 +12,7 @@ from alexnet_tf.data import preprocessing
 from alexnet_tf.data.batches import EvaluationBatches
 from alexnet_tf.files import reading, writing
 from alexnet_tf.model import features
-from alexnet_tf.neighbors import index
+from alexnet_tf.neighbors import description, index
 from alexnet_tf.run_folder import lock
 from nets import normalization
 
@@ -35,7 +35,7 @@ def _build(loaded, dataset, folder, about, log):
     if _is_there(about, folder):
         log(f'{folder} has this index already: {about.images} images.')
         with contextlib.suppress(FileNotFoundError):  # a kill may have come just before the end
-            os.remove(os.path.join(folder, index.UNFINISHED))
+            os.remove(os.path.join(folder, description.UNFINISHED))
         return
     done = _begin(about, folder)
     size = about.images * (about.width * 2 + 8)
@@ -45,13 +45,13 @@ def _build(loaded, dataset, folder, about, log):
     if done < about.images:
         _fill(loaded, dataset, about, folder, done, log)
     files = {name: reading.fingerprint(os.path.join(folder, name)) for name in (index.FEATURES, index.LABELS)}
-    _note(dataclasses.replace(about, files=files), os.path.join(folder, index.DESCRIPTION))
-    os.remove(os.path.join(folder, index.UNFINISHED))
+    _note(dataclasses.replace(about, files=files), os.path.join(folder, description.DESCRIPTION))
+    os.remove(os.path.join(folder, description.UNFINISHED))
 
 
 def _describe(loaded, dataset, batch_size):
     width = loaded.model.get_layer('fc7').output.shape[-1]
-    return index.Description(
+    return description.Description(
         os.path.abspath(loaded.checkpoint), loaded.step, features.fingerprint(loaded), os.path.abspath(dataset.folder),
         dataset.split, dataset.labels_offset, tuple(dataset.class_names), index.lengths_crc32c(dataset), len(dataset),
         width, batch_size)
@@ -59,7 +59,7 @@ def _describe(loaded, dataset, batch_size):
 
 def _is_there(about, folder):
     """Whether the finished index in the folder is this one. Raises: ValueError for another or a damaged one."""
-    if not os.path.exists(os.path.join(folder, index.DESCRIPTION)):
+    if not os.path.exists(os.path.join(folder, description.DESCRIPTION)):
         return False
     _check_same(about, index.open_index(folder).about, folder)
     return True
@@ -67,8 +67,8 @@ def _is_there(about, folder):
 
 def _begin(about, folder):
     """How many images an unfinished build of this index has done. Raises: ValueError for one of another index."""
-    path = os.path.join(folder, index.UNFINISHED)
-    begun = index.read_description(path)
+    path = os.path.join(folder, description.UNFINISHED)
+    begun = description.read(path)
     if begun is None:
         _note(about, path, done=0)
         return 0
@@ -96,21 +96,21 @@ def _fill(loaded, dataset, about, folder, done, log):
     step, spec = compiled(loaded), loaded.spec
     batches = EvaluationBatches(dataset, batch_size=about.batch_size, image_size=spec.image_size,
                                 resize_mode=spec.resize_mode, part=(done, about.images))
-    progress = Progress(about.images - done, 'images', log)
+    progress = Progress(about.images, 'images', log, done=done)
     with (_appending(folder, index.FEATURES, np.float16, (about.images, about.width), done) as vectors,
           _appending(folder, index.LABELS, np.int64, (about.images,), done) as labels):
-        first, saved = done, 0.0
+        saved = 0.0
         for squares, numbers in batches:
             found = step(squares).numpy()
             vectors.write(_checked(found, dataset, done).tobytes())
             labels.write(numbers.numpy().tobytes())
             done += len(found)
-            progress.update(done - first)
+            progress.update(done)
             if time.monotonic() - saved >= SAVE_SECS or done == about.images:
                 for file in vectors, labels:
                     file.flush()
                     os.fsync(file.fileno())
-                _note(about, os.path.join(folder, index.UNFINISHED), done=done)
+                _note(about, os.path.join(folder, description.UNFINISHED), done=done)
                 saved = time.monotonic()
     progress.finish()
 
@@ -147,7 +147,8 @@ def _appending(folder, name, dtype, shape, done):
         end = file.tell() + done * int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
         file.seek(0, os.SEEK_END)
         if file.tell() < end:
-            raise ValueError(f'{path} was cut off; remove {os.path.join(folder, index.UNFINISHED)}, to begin again.')
+            raise ValueError(f'{path} was cut off; remove {os.path.join(folder, description.UNFINISHED)}, to begin '
+                             'again.')
         file.truncate(end)
         file.seek(end)
         yield file

@@ -14,8 +14,8 @@ import numpy as np
 from alexnet_tf.data import datasets, records
 from alexnet_tf.files import reading
 from alexnet_tf.model import features as network_features
+from alexnet_tf.neighbors import description
 
-DESCRIPTION, UNFINISHED = 'index.json', 'building.json'
 FEATURES, LABELS = 'features.npy', 'labels.npy'
 BLOCK = 16_384  # images whose features are float32 in memory at once: 256 MiB
 LARGEST = np.finfo(np.float16).max
@@ -23,51 +23,11 @@ MARGIN = 8  # more candidates than asked for: the library's sums are rounded, so
 AGAIN = 'build it again with python -m alexnet_tf.retrieval build'
 
 
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What stands in index.json.
-
-    checkpoint, step: what the features are of; network: its checksum, see features.fingerprint.
-    dataset_dir, split, labels_offset, class_names: of the records; lengths_crc32c: which tells them from others.
-    images, width: the shape of the features. batch_size: images at once, on which last bits may depend.
-    files: {name: reading.fingerprint}; {} while it is unfinished.
-    """
-    checkpoint: str
-    step: int
-    network: str
-    dataset_dir: str
-    split: str
-    labels_offset: int
-    class_names: tuple
-    lengths_crc32c: int
-    images: int
-    width: int
-    batch_size: int
-    files: dict = dataclasses.field(default_factory=dict)
-
-
-def _is_text(value):
-    return isinstance(value, str)
-
-
-_RULES = {  # of its fields; see reading.check_fields
-    'checkpoint': (_is_text, 'the name of a checkpoint', True), 'step': (reading.is_count, 'a step', True),
-    'network': (_is_text, 'a checksum', True), 'dataset_dir': (_is_text, 'a folder', True),
-    'split': (_is_text, 'the name of a split', True), 'labels_offset': (reading.is_count, 'a whole number', True),
-    'class_names': (reading.are_names, 'a list of names', True),
-    'lengths_crc32c': (lambda value: type(value) is int, 'a checksum', True),
-    'images': (lambda value: reading.is_count(value) and value > 0, 'a number of images', True),
-    'width': (lambda value: reading.is_count(value) and value > 0, 'a number of features', True),
-    'batch_size': (reading.is_count, 'a number of images', True),
-    'files': (lambda value: isinstance(value, dict), 'an object of checksums', True),
-}
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Index:
     """folder: its own. vectors: float16 [images, width], mapped into memory. labels: int64 [images], too."""
     folder: str
-    about: Description
+    about: description.Description
     vectors: np.ndarray
     labels: np.ndarray
 
@@ -90,6 +50,10 @@ class Index:
             raise ValueError(f'split {about.split!r} of {about.dataset_dir} has other records than those that '
                              f'{self.folder} is of; say where they are with --dataset_dir, or {AGAIN}.')
         return dataset
+
+    def check_records(self):
+        """Raises ValueError, see `dataset`: before long work, not after it."""
+        _ = self.dataset
 
     def open_split(self, split):
         """A Dataset beside that of the index, or that itself. Raises: ValueError."""
@@ -151,14 +115,6 @@ def check_count(count, images):
         raise ValueError(f'{count} neighbors of {images} images; ask for 1 to {images}.')
 
 
-def features(loaded, squares):
-    """float32 [n, width] of images as preprocessing.evaluation_image gives them (uint8 [n, side, side, 3]).
-
-    loaded: a loading.Loaded.
-    """
-    return network_features.of_squares(loaded)(squares).numpy()
-
-
 def library():
     """faiss, which is optional. Raises: ValueError where it is not installed."""
     logging.getLogger('faiss.loader').setLevel(logging.WARNING)  # else it tells of the processor at every start
@@ -179,13 +135,7 @@ def open_index(folder, *, dataset_dir=None):
 
     Raises: ValueError for a folder without one, an unfinished one, and a damaged one.
     """
-    path = os.path.join(folder, DESCRIPTION)
-    about = read_description(path)
-    if about is None and os.path.exists(os.path.join(folder, UNFINISHED)):
-        raise ValueError(f'the index in {folder} is unfinished; give the command that began it again.')
-    if about is None:
-        raise ValueError(f'there is no index in {folder}; python -m alexnet_tf.retrieval build --output={folder} makes '
-                         'one.')
+    about = description.of_folder(folder)
     for name in FEATURES, LABELS:
         check_file(folder, name, about.files.get(name))
     vectors = read_array(folder, FEATURES, np.float16, (about.images, about.width))
@@ -205,16 +155,6 @@ def _check_finite(vectors, path):
         if exponents.max() == 0x7C00:
             row = start + int(np.argmax(exponents.max(1)))
             raise ValueError(f'{path} has features of image {row} that are infinite or no numbers; {AGAIN}.')
-
-
-def read_description(path):
-    """The Description in a file; None: there is no such file. Raises: ValueError for a damaged one."""
-    fields = reading.read_json(path)
-    if fields is None:
-        return None
-    reading.check_fields(fields, _RULES, path)
-    known = {name: value for name, value in fields.items() if name in _RULES}
-    return Description(**known | {'class_names': tuple(fields['class_names'])})
 
 
 def check_file(folder, name, expected):

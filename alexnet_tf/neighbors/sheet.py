@@ -5,17 +5,18 @@ import numpy as np
 
 from alexnet_tf.pictures import figures
 
-SIDE, GAP, ROW = 0.96, 0.08, 1.2  # inches: of an image, between two, from one row to the next
+SIDE, GAP, ROW = 0.96, 0.08, 1.43  # inches: of an image, between two, from one row to the next
 SHOWN = 6  # neighbors in a row, as many as in the paper
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """image: uint8 [size, size, 3]. caption: over it. known: whether its class is that of the query; None: not known,
-    or it is the query."""
+    """image: uint8 [size, size, 3]. class_name: over it; '': not known. below: what stands under it, of one or two
+    lines. same: whether it is a neighbor, and its class that of the query."""
     image: np.ndarray
-    caption: str
-    known: bool | None = None
+    class_name: str
+    below: str
+    same: bool = False
 
 
 def draw(rows, title):
@@ -23,7 +24,7 @@ def draw(rows, title):
 
     A neighbor of the query's class has a bold name with a tick.
     """
-    top, rows = 0.75, list(rows)
+    top, rows = 0.7, list(rows)
     figure = figures.new(top + ROW * len(rows))
     figures.text(figure, 0.1, 0.1, title)
     for number, (query, *neighbors) in enumerate(rows):
@@ -37,5 +38,7 @@ def draw(rows, title):
 def _image(figure, left, upper, shown):
     axes = figures.inches(figure, left, upper, SIDE, SIDE)
     figures.image(axes, shown.image)
-    axes.set_title(figures.name(shown.caption, 17) + (' ✓' if shown.known else ''), loc='left', pad=2, size=7,
-                   weight='bold' if shown.known else None)
+    axes.set_title(figures.name(shown.class_name, 17) + (' ✓' if shown.same else ''), loc='left', pad=2, size=7,
+                   weight='bold' if shown.same else None)
+    lines = (figures.name(line, 18) for line in shown.below.split('\n'))
+    figures.text(figure, left, upper + SIDE + 0.03, '\n'.join(lines), size=6.5, color='0.3')

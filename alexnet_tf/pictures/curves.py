@@ -74,8 +74,10 @@ def draw(runs):
     across = 'epoch' if in_epochs else 'step'
     dropped = any(run.drops for run in runs)
     above.set(ylabel='loss')
+    below.locator_params('x', integer=True)
     below.set(xlabel=f'{across} (dotted: the first log line with a lower learning rate)' if dropped else across,
-              ylabel='top-1 on validation images, %')
+              xlim=(0, None), ylabel='top-1 on validation images, %')
+    figure.align_ylabels()
     for axes in (above, below):
         axes.grid(alpha=0.3)
         if axes.has_data():

@@ -38,10 +38,10 @@ def style():
         yield
 
 
-def new(height, **options):
-    """A matplotlib Figure of the page's width. height: inches."""
+def new(height, width=WIDTH, **options):
+    """A matplotlib Figure. height, width: inches; the width is that of the page, or less."""
     from matplotlib.figure import Figure  # without pyplot
-    return Figure(figsize=(WIDTH, height), dpi=DPI, **options)
+    return Figure(figsize=(width, height), dpi=DPI, **options)
 
 
 def inches(figure, left, top, width, height, **options):

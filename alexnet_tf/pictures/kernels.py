@@ -6,6 +6,7 @@ from nets import rows
 
 COLUMNS = 16
 GAP = 1  # white pixels between kernels
+WORDS = 5.1  # inches that the title takes
 PIXEL = 4 / figures.DPI  # inches a pixel of a kernel is wide: a whole number of the picture's
 
 
@@ -44,8 +45,9 @@ def draw(weights, num_parts, title):
     groups = np.split(scaled(weights), num_parts)
     mosaics = [mosaic(group) for group in groups]
     heights = [PIXEL * whole.shape[0] for whole in mosaics]
-    left, top, between = 0.35, 0.5, 0.3
-    figure = figures.new(top + sum(heights) + between * num_parts + 0.05)
+    left, top, between = 0.1, 0.5, 0.3
+    figure = figures.new(top + sum(heights) + between * num_parts + 0.05,
+                         max(WORDS, left + PIXEL * mosaics[0].shape[1]) + left)
     figures.text(figure, left, 0.1, f'{title}\nEach kernel is scaled to its own range of weights, and shows R, G and B '
                                    'as it takes them.')
     for number, (group, whole, height) in enumerate(zip(groups, mosaics, heights), 1):

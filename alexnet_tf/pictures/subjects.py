@@ -1,16 +1,13 @@
 """The images that pictures are of: files, and records of a data set."""
 import dataclasses
 import os
-import re
 
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing, records
-from alexnet_tf.files import reading
+from alexnet_tf.files import places, reading
 from alexnet_tf.model import evaluation
 from alexnet_tf.pictures.predictions import Example
-
-RECORD = re.compile(r'(\w+):(\d+)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +46,7 @@ def find(argument, open_split):
 
     Raises: ValueError, OSError.
     """
-    record = None if os.path.lexists(argument) else RECORD.fullmatch(argument)
+    record = None if os.path.lexists(argument) else places.RECORD.fullmatch(argument)
     if not record:
         return of_file(argument)
     dataset = open_split(record[1])
@@ -61,12 +58,9 @@ def find(argument, open_split):
 
 def of_file(path):
     """The Subject of an image file. Raises: ValueError, OSError."""
-    if os.path.isdir(path):
-        raise ValueError(f'{path} is a folder; give the images in it, as {os.path.join(path, "*.jpg")}')
+    places.check_image(path)
     try:
         encoded = reading.read_bytes(path, records.MAX_BYTES)
-    except FileNotFoundError:
-        raise ValueError(f'there is no {path}; give a JPEG or PNG image, or a record, as validation:7.') from None
     except ValueError as error:
         raise ValueError(f'{path}: {error}; give a JPEG or PNG image.') from error
     return Subject(encoded, os.path.basename(path), folder=os.path.basename(os.path.dirname(os.path.abspath(path))))

@@ -69,9 +69,10 @@ def draw_confusion(scored, title):
     chosen, which = _worst(accuracies(counts), np.flatnonzero(counts.sum(0) + counts.sum(1)).tolist())
     matrix = counts[np.ix_(chosen, chosen)]
     names = [figures.name(scored.class_names[number], 16) for number in chosen]
-    side = 0.5 + 0.36 * max(len(chosen), 6)
-    figure = figures.new(side + 1.75)
-    axes = figures.inches(figure, 1.6, 0.6, min(side, 5.6), side)
+    height = 1.9 + 0.36 * max(len(chosen), 6)
+    figure = figures.new(height, layout='constrained')
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.5 / height))  # below the title
+    axes = figure.add_subplot()
     shares = matrix / np.maximum(counts[chosen].sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap='Blues', vmin=0, vmax=1, interpolation='none', aspect='auto')
     axes.set_xticks(range(len(names)), names, rotation=40, ha='right', rotation_mode='anchor')

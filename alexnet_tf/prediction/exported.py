@@ -2,12 +2,12 @@
 
 A SavedModel is a program, and this runs it: it must be your own, or of somebody whose programs you would run.
 """
-import os
 import threading
 
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
+from alexnet_tf.files import places
 from alexnet_tf.prediction import answers
 
 CHECKED, TEN_VIEWS = 'serve_bytes_checked', 'ten_views'
@@ -22,8 +22,7 @@ class SavedModel:
     """
 
     def __init__(self, folder, *, num_views=1):
-        if not os.path.isfile(os.path.join(folder, 'saved_model.pb')):
-            raise ValueError(f'--saved_model={folder} has no saved_model.pb; give the --output_dir of an export.')
+        places.check_saved_model(folder)
         try:
             self._loaded = tf.saved_model.load(folder)  # kept: its signatures do not keep its variables
         except Exception as error:  # its parser raises nearly anything

@@ -14,11 +14,11 @@ import time
 import tensorflow as tf
 
 from alexnet_tf.console import terminal
-from alexnet_tf.files import reading, writing
+from alexnet_tf.files import places, reading, writing
 from nets import slim_checkpoints
 
 PREFIX = 'model.ckpt'
-BEST_DIR = 'best'
+BEST_DIR = places.BEST_DIR
 MANIFEST = '.manifest.json'
 KEPT = 5  # as slim
 # The names of files that are written here. No other file of a folder is ever removed.
@@ -89,13 +89,10 @@ def find(path):
 
     Returns: a path for tf.train.load_checkpoint, or None if there is none.
     """
-    if set('*?[]\\') & set(path):  # TensorFlow opens checkpoints by pattern: it would write, but never find them
-        raise ValueError(f'{path!r} has one of * ? [ ] \\ in it, which TensorFlow cannot read checkpoints from; choose '
-                         'another folder.')
+    path = places.prefix(path)
     if os.path.isdir(path):
         complete = _complete(path)
         return complete[-1] if complete else None
-    path = re.sub(r'\.(index|data-\d{5}-of-\d{5})$', '', path)
     return path if os.path.exists(path + '.index') else None
 
 

@@ -1,5 +1,6 @@
 """The flags of eval_image_classifier.py: slim's names wherever the meaning stands."""
 from alexnet_tf.console.flag_table import SET, Flag
+from alexnet_tf.files import places
 from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
 from alexnet_tf.training.resuming import MAX_THREADS
@@ -9,7 +10,8 @@ ROWS = (
          'the mean of their probabilities is scored.', slim='kept; several are averaged'),
     Flag('eval_dir', str, None, 'Folder for results. Default: eval in the folder of the checkpoint. Several need one.',
          slim='kept'),
-    Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along.', slim='kept'),
+    Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along.', slim='kept',
+         check_path=places.check_records),
     Flag('dataset_name', str, 'imagenet', 'imagenet: assume 1000 classes where the folder does not say how many. Other '
          'names assume nothing.', slim='kept; it says nothing else'),
     Flag('dataset_split_name', str, 'validation', 'Split to score.', slim='kept'),

@@ -3,6 +3,7 @@ import math
 
 from alexnet_tf.console.flag_table import IGNORE, KEEP, NAME, REFUSE, SET, UNSET, Flag
 from alexnet_tf.data import color_noise, service_address
+from alexnet_tf.files import places
 from alexnet_tf.model.specs import RESIZE_MODES
 from alexnet_tf.script_flags import refused
 from alexnet_tf.script_flags.recipes import NAMES as RECIPES
@@ -31,7 +32,7 @@ def _part(name, default, help, of, high=None):
 DATA = (
     Flag('train_dir', str, 'runs/alexnet', 'Folder for checkpoints and metrics.', resume=IGNORE, slim='kept'),
     Flag('dataset_dir', str, None, 'Folder with TFRecords. Default: the sample that comes along, with other defaults '
-         'of some flags.', slim='kept'),
+         'of some flags.', slim='kept', check_path=places.check_records),
     Flag('dataset_name', str, 'imagenet', 'imagenet: assume 1000 classes where the folder does not say how many. Other '
          'names assume nothing.', slim='kept; it says nothing else'),
     Flag('dataset_split_name', str, 'train', 'Split to train on.', resume=REFUSE, slim='kept'),

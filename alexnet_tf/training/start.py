@@ -2,6 +2,7 @@
 import dataclasses
 import os
 
+from alexnet_tf.files import places
 from alexnet_tf.model import specs
 from alexnet_tf.run_folder import checkpoints
 from alexnet_tf.training.state import check_scopes
@@ -68,8 +69,7 @@ def newest(train_dir, team=ALONE, log=print):
 def _load_weights(state, warm_start, log):
     source = checkpoints.find_intact(warm_start.checkpoint_path, log)
     if not source:
-        raise ValueError(f'no checkpoint at --checkpoint_path={warm_start.checkpoint_path}; give a file such as '
-                         'model.ckpt-1000 or a folder that has one.')
+        raise places.no_checkpoint(warm_start.checkpoint_path)
     _check_same_network(warm_start.spec, specs.read_spec(os.path.dirname(os.path.abspath(source))), source)
     loaded, left = slim_checkpoints.load(
         state.weights, source, exclude_scopes=warm_start.exclude_scopes, ignore_missing=warm_start.ignore_missing)

@@ -1,13 +1,11 @@
 """TF1 checkpoints as a source of weights, and the folder with a checkpoint that an import makes."""
 import dataclasses
-import os
 
 import numpy as np
 
-from alexnet_tf.files import writing
 from alexnet_tf.model import loading, specs
 from alexnet_tf.run_folder import checkpoints
-from alexnet_tf.weights import network
+from alexnet_tf.weights import arguments, network
 from nets import slim_checkpoints
 
 
@@ -18,8 +16,7 @@ def read(path, class_names, variant):
     """
     checkpoint = checkpoints.find(path)
     if not checkpoint:
-        raise ValueError(f'no file and no checkpoint at --source={path}; give ONNX, .caffemodel, .npy, .npz or a TF1 '
-                         'checkpoint (a folder, or a path such as model.ckpt-1000).')
+        raise arguments.no_source(path)
     loaded = loading.load(checkpoint, model_name=_network(checkpoint, variant), class_names=class_names,
                           variant=variant)
     for name, variable in slim_checkpoints.named_variables(loaded.model).items():
@@ -41,14 +38,6 @@ def _network(checkpoint, variant):
     if unknown:
         raise ValueError(f'{checkpoint} also has {", ".join(unknown)}; it is of another network than {networks[0]}.')
     return networks[0]
-
-
-def check_output(folder):
-    """Raises ValueError for a folder that holds a checkpoint or a model.json, or cannot be written to."""
-    writing.check_writable(folder, 'output_dir')
-    taken = checkpoints.find(folder) or os.path.join(folder, specs.MODEL_FILE)
-    if os.path.exists(taken) or os.path.exists(taken + '.index'):
-        raise ValueError(f'--output_dir={folder} holds {os.path.basename(taken)} already; choose another folder.')
 
 
 def write(loaded, folder):

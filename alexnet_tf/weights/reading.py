@@ -2,7 +2,6 @@
 import dataclasses
 import os
 
-from alexnet_tf.files.reading import read_text
 from alexnet_tf.model import loading
 from alexnet_tf.weights import caffe, checkpoint_files, network, numpy_files, own_npz
 
@@ -72,13 +71,3 @@ def _read_file(path):
     if own_onnx.is_own(proto):
         return "this project's ONNX", own_onnx.parse(proto), None
     return 'ONNX', caffe.parse(onnx_graph.read(proto.graph), 'caffe'), proto
-
-
-def read_class_names(path):
-    """The names in a file, one a line. Raises: ValueError for an empty line or another kind of file."""
-    if not os.path.exists(path):
-        raise ValueError(f'--class_names={path}: there is no such file; give one with one name a line.')
-    names = tuple(line.strip() for line in read_text(path).splitlines()) or ('',)
-    if '' in names:
-        raise ValueError(f'--class_names={path}: line {names.index("") + 1} is empty; give one name a line.')
-    return names

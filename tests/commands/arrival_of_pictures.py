@@ -12,7 +12,7 @@ from alexnet_tf.figure_one import trial as race_trial
 from alexnet_tf.files import writing
 from alexnet_tf.model import evaluation, loading, specs
 from alexnet_tf.neighbors import answers as neighbor_answers
-from alexnet_tf.neighbors import building, codes, comparison, index, projector, sheet
+from alexnet_tf.neighbors import building, codes, comparison, description, index, projector, sheet
 from alexnet_tf.pictures import (
     augmentations,
     figures,
@@ -30,7 +30,7 @@ LOADED = SimpleNamespace(spec=specs.Spec('alexnet_v2', 224, NAMES, (1.0, 2.0, 3.
                          step=3, knows_background=False, model='a model', mean=(1.0, 2.0, 3.0))
 SCORES, LABELS = np.arange(20.0).reshape(2, 10), np.array([3, 4])
 INDEX = type('Index', (SimpleNamespace,), {'__len__': lambda _: 5})(
-    about=SimpleNamespace(checkpoint='/own'), check_network=lambda _: None, open_split=lambda split: split,
+    check_network=lambda _: None, check_records=lambda: None, open_split=lambda split: split,
     class_names=NAMES)
 BUILD = '--task=build', '--output={tmp}/i'
 SEARCH = '--index=/i', '--task=measure'
@@ -66,7 +66,8 @@ COMMANDS = {
          (figures, 'style'): contextlib.nullcontext, (figures, 'save'): lambda *_: None,
          (loading, 'load'): lambda *_, **__: LOADED, (datasets, 'open_dataset'): None,
          (building, 'build'): lambda *_, **__: None, (index, 'library'): lambda: None,
-         (index, 'open_index'): lambda *_, **__: INDEX, (subjects, 'find'): lambda *_: 'a subject',
+         (index, 'open_index'): lambda *_, **__: INDEX, (description, 'of_folder'): lambda _: SimpleNamespace(
+             checkpoint='/own'), (subjects, 'find'): lambda *_: 'a subject',
          (neighbor_answers, 'find'): lambda *_, **__: [], (neighbor_answers, 'lines'): lambda *_: [],
          (neighbor_answers, 'rows'): lambda *_: [], (neighbor_answers, 'title'): lambda *_: 'a title',
          (sheet, 'draw'): lambda *_: 'a figure', (codes, 'train'): lambda *_, **__: 'an encoder',
@@ -120,12 +121,12 @@ ARRIVES = {
         'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}),
         'index': ('/i', {'open_index.folder': '/i', 'open_index.dataset_dir': None, 'Answering.index': 'an index'}),
         'dataset_dir': ('{other}', {'open_index.dataset_dir': '{other}'}, '--index=/i'),
-        'host': ('0.0.0.0', {'listen.host': '0.0.0.0'}),
+        'host': ('0.0.0.0', {'listen.host': '0.0.0.0', 'serving.hosts': None}),
         'port': (80, {'listen.port': 80}),
     },
     'alexnet_tf.retrieval': {
         'task': ('codes', dict.fromkeys((
-            'check_writable.flag', 'check_writable.folder', *(f'compare.{name}' for name in (
+            'check_writable.flag', 'check_writable.folder', 'of_folder.folder', *(f'compare.{name}' for name in (
                 'batch_size', 'count', 'dataset', 'found', 'lengths', 'loaded', 'seed')), 'load.checkpoint_path',
             'load.model_name', 'markdown.chance', 'markdown.results', 'table.class_names', 'table.results',
             'write_text.path', 'write_text.text', 'write_text 2.path', 'write_text 2.text')) | {
@@ -134,8 +135,8 @@ ARRIVES = {
                 f'{call}.{name}': value for call in ('write', 'write 2', 'write 3')
                 for name, value in (('encoder', 'an encoder'), ('found', INDEX))}, *SEARCH),
         'output': ('{tmp}/j', {'check_writable.folder': '{tmp}/j', 'build.folder': '{tmp}/j'}, *BUILD),
-        'index': ('/j', {'open_index.folder': '/j'}, '--task=measure', '--index=/i'),
-        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a'}, *SEARCH),
+        'index': ('/j', {'open_index.folder': '/j', 'of_folder.folder': '/j'}, '--task=measure', '--index=/i'),
+        'checkpoint_path': ('/a', {'load.checkpoint_path': '/a', 'of_folder.folder': None}, *SEARCH),
         'model_name': ('alexnet_v2', {'load.model_name': 'alexnet_v2'}, *BUILD),
         'dataset_dir': ('{other}', {'open_index.dataset_dir': '{other}'}, *SEARCH),
         'dataset_split_name': ('train', {'compare.dataset': 'train'}, *SEARCH),

@@ -94,14 +94,21 @@ def test_print_recipe_and_a_comparison_without_a_picture_need_no_tensorflow(tmp_
         assert_light(result)
 
 
-@pytest.mark.parametrize('name, arguments, sentence', [
-    ('train_image_classifier', ['--model_parallel=2', '--clone_on_cpu', '--train_dir={}/\x9b31mx'],
-     'these are of --model_name=alexnet'),
-    pytest.param('eval_image_classifier', ['--checkpoint_path={}/\x07such'], 'no checkpoint at --checkpoint_path=',
-                 marks=pytest.mark.slow),
-    pytest.param('import_weights', ['--source={}/\x07such', '--output_dir={}/out'], 'no file and no checkpoint at',
-                 marks=pytest.mark.slow)])
-def test_an_error_after_tensorflow_is_loaded_is_one_sentence_too(name, arguments, sentence, tmp_path):
-    result = run_python(*command_line(name), *(argument.format(tmp_path) for argument in arguments), check=False)
-    assert sentence in result.stderr
-    check_refusal(name, result)
+def test_paths_that_are_not_there_need_no_tensorflow(tmp_path):
+    """tests/commands/test_paths.py has the other commands, in one process."""
+    cases = {'eval_image_classifier': ('--checkpoint_path={}/\x07such', 'no checkpoint at --checkpoint_path='),
+             'import_weights': ('--source={}/\x07such', 'no file and no checkpoint at')}
+    results = run_pythons(*([*command_line(name), argument.format(tmp_path), *(
+        [f'--output_dir={tmp_path}/out'] if name == 'import_weights' else [])]
+        for name, (argument, _) in cases.items()), check=False)
+    for (name, (_, sentence)), result in zip(cases.items(), results):
+        assert_light(result)
+        assert sentence in result.stderr
+        check_refusal(name, result)
+
+
+def test_an_error_after_tensorflow_is_loaded_is_one_sentence_too(tmp_path):
+    result = run_python(*command_line('train_image_classifier'), '--model_parallel=2', '--clone_on_cpu',
+                        f'--train_dir={tmp_path}/\x9b31mx', check=False)
+    assert 'these are of --model_name=alexnet' in result.stderr
+    check_refusal('train_image_classifier', result)

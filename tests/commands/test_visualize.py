@@ -1,6 +1,7 @@
 """visualize: which pictures of which images it makes of a checkpoint, what it says, and what it refuses."""
 import csv
 import os
+import re
 import sys
 import xml.dom.minidom
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from alexnet_tf import visualize as module
 from alexnet_tf.data import datasets
 from alexnet_tf.model import building, specs
 from nets import slim_checkpoints
@@ -125,6 +127,14 @@ def test_activations_are_of_the_crop_that_is_scored(run, photograph, tmp_path, s
     np.testing.assert_array_equal(*(saved[name].axes[0].images[0].get_array() for name in ('a.png', 'p.png')))
 
 
+def test_alone_it_names_each_picture_with_a_line():
+    result = visualize()
+    assert result.returncode == 1 and result.stderr.startswith('x: no picture is given; name one of those above')
+    for picture in module.PICTURES:
+        line = rf'^ +python -m alexnet_tf\.visualize {picture.name} .*\S  +\S'
+        assert re.search(line, result.stdout, re.M), picture.name
+
+
 def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
     result = visualize('network')
@@ -133,8 +143,8 @@ def test_without_matplotlib_it_says_how_to_get_it(monkeypatch):
 
 @pytest.mark.parametrize('arguments, sentence', [
     (['nothing'], 'nothing is no picture; choose one of kernels, network, predictions, curves, augmentations, a'),
-    (['kernels', 'a.jpg'], 'not understood: kernels a.jpg; kernels takes nothing behind its name.'),
-    (['curves'], 'curves takes one to six training folders.'),
+    (['kernels', 'a.jpg'], 'kernels takes nothing behind its name; given: a.jpg.'),
+    (['curves'], 'curves takes one to six training folders; given: none.'),
     (['network', '--seed=1'], '--seed has no effect with network; leave it out.'),
     (['network', '--output=a.gif'], 'the name of a file that ends in .png or .svg'),
     (['augmentations', 'train:2000'], "train:2000: split 'train' of"),

@@ -18,6 +18,20 @@ def test_rate_and_time_left(monkeypatch):
     assert lines[-1] == '1001 images in 0:01:40 (10.0/s)'
 
 
+def test_work_that_goes_on_is_counted_from_where_it_was(monkeypatch):
+    clock, lines = [0.0], []
+    monkeypatch.setattr(time, 'monotonic', lambda: clock[0])
+    shown = progress.Progress(100, 'images', lines.append, done=60)
+    for seconds, done in ((5, 60), (6, 70), (16, 80)):
+        clock[0] = seconds
+        shown.update(done)
+    assert lines == ['80/100 images, 1.0/s, ETA 0:00:20']
+    clock[0] = 20
+    shown.update(100)
+    shown.finish()
+    assert lines[-1] == '40 images in 0:00:20 (2.0/s)'
+
+
 def test_units_that_come_in_batches(monkeypatch):
     clock, lines = [0.0], []
     monkeypatch.setattr(time, 'monotonic', lambda: clock[0])

@@ -48,8 +48,8 @@ def test_one_file_of_the_kind(to, run, tmp_path):
     (['--to=onnx', '--calibration_dir=records'], '--calibration_dir has no effect with --to=onnx; leave it out'),
     (['--to=litert_int8', '--calibration_dir=/no/such'], "the dataset folder '/no/such' does not exist"),
     (['--to=litert', '--precision=bfloat16'], '--precision has no effect with --to=litert')])
-def test_flags_that_cannot_be_meant(flags, sentence, tmp_path):
-    result = call(export, '--checkpoint_path=/no', f'--output_dir={tmp_path / "new"}', *flags)
+def test_flags_that_cannot_be_meant(flags, sentence, run, tmp_path):
+    result = call(export, f'--checkpoint_path={run}', f'--output_dir={tmp_path / "new"}', *flags)
     assert result.returncode == 1 and sentence in result.stderr
 
 

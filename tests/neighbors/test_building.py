@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from alexnet_tf.console import progress
 from alexnet_tf.data import datasets
 from alexnet_tf.neighbors import building, index
 from tests.helpers.processes import NARROW, ROOT, run_python
@@ -33,8 +34,11 @@ def test_one_that_stopped_goes_on_where_it_noted(loaded, built, small_records, t
     assert json.loads((tmp_path / 'building.json').read_text())['done'] == 20
     with (tmp_path / 'features.npy').open('ab') as file:
         file.write(b'a part of the next batch')
+    monkeypatch.setattr(progress, 'SECONDS', 0)
     building.build(loaded, dataset, str(tmp_path), batch_size=10, log=lines.append)
-    assert 'Going on after 20 images.' in lines and contents(tmp_path) == contents(built)
+    assert [line.partition(',')[0] for line in lines[1:4]] == [
+        'Going on after 20 images.', '40/48 images', '48/48 images'] and lines[4].startswith('28 images in ')
+    assert contents(tmp_path) == contents(built)
     building.build(loaded, dataset, str(tmp_path), batch_size=10, log=lines.append)
     assert lines[-1].endswith('has this index already: 48 images.')
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.data import datasets, preprocessing
+from alexnet_tf.model import features
 from alexnet_tf.neighbors import comparison, index
 from tests.neighbors.test_codes import clusters, encoder  # noqa: F401
 
@@ -33,11 +34,11 @@ def test_fc7_and_pixels_of_photographs(loaded, built, small_records):
     squares = np.stack([preprocessing.evaluation_image(image) for image, _ in pairs])
     labels = np.array([label for _, label in pairs])
     present = np.isin(labels, found.labels)
-    features = index.features(loaded, squares).astype(float)
+    asked = features.of_squares(loaded)(squares).numpy().astype(float)
     small, small_found = (np.round(each[:, 16:240, 16:240].reshape(-1, 32, 7, 32, 7, 3).mean((2, 4))) for each in (
         squares.astype(float), np.stack([preprocessing.evaluation_image(found.example(position)[0]).numpy().astype(
             float) for position in range(48)])))
-    for result, one, others, axes in ((results[0], features, found.vectors.astype(float), 2),
+    for result, one, others, axes in ((results[0], asked, found.vectors.astype(float), 2),
                                       (results[1], small, small_found, (2, 3, 4))):
         distances = np.square(one[:, None] - others[None]).sum(axes)
         average, first = expected(distances[present], labels[present], found.labels)

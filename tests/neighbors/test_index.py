@@ -9,12 +9,13 @@ import tensorflow as tf
 
 from alexnet_tf.data import datasets, preprocessing
 from alexnet_tf.files import reading
-from alexnet_tf.neighbors import index
+from alexnet_tf.model import features as network_features
+from alexnet_tf.neighbors import description, index
 
 
 def made(vectors):
     """An Index of these vectors alone."""
-    about = index.Description('', 1, '', '', 'train', 0, ('a',), 0, *vectors.shape, 1)
+    about = description.Description('', 1, '', '', 'train', 0, ('a',), 0, *vectors.shape, 1)
     return index.Index('made', about, vectors.astype(np.float16), np.zeros(len(vectors), np.int64))
 
 
@@ -37,7 +38,7 @@ def test_features_of_a_query_are_those_of_the_index(loaded, built):
     pytest.importorskip('faiss')
     found = index.open_index(str(built))
     squares = tf.stack([preprocessing.evaluation_image(found.example(position)[0]) for position in (5, 40)])
-    positions, distances = found.nearest(index.features(loaded, squares), 3)
+    positions, distances = found.nearest(network_features.of_squares(loaded)(squares).numpy(), 3)
     assert positions[:, 0].tolist() == [5, 40]
     assert (distances[:, 0] < 0.01 * distances[:, 1]).all()  # float16's rounding
 

@@ -60,6 +60,11 @@ def test_what_is_drawn(one, tmp_path):
     assert len(set(colors)) == 2
 
 
+def test_the_axis_begins_at_0_and_has_whole_epochs(one):
+    below = curves.draw([curves.read(one)]).axes[1]
+    assert below.get_xlim()[0] == 0 and all(tick == int(tick) for tick in below.get_xticks())
+
+
 def test_a_run_that_does_not_tell_its_epochs_is_drawn_by_steps_and_alone(one, tmp_path):
     other = curves.read(write_run(tmp_path / 'other', ROWS, batch_size=4))
     above, below = curves.draw([other]).axes

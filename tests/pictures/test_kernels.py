@@ -46,6 +46,15 @@ def test_what_is_said_above_them():
     assert shown(figure)[0][1].shape == (3, 5 * 4 - 1, 3)
 
 
+@pytest.mark.parametrize('count', [5, 96])
+def test_they_begin_below_the_title_and_leave_no_blank(count):
+    figure = kernels.draw(weights(count), 1, 'title')
+    place, left = figure.axes[0].get_position(), figure.texts[0].get_position()[0]
+    assert place.x0 == pytest.approx(left)
+    words = figure.texts[0].get_window_extent().transformed(figure.transFigure.inverted())
+    assert 1 - 4 * left < max(words.x1, place.x1) < 1
+
+
 @pytest.mark.parametrize('table, parts', [(alexnet.ALEXNET, 2), (alexnet.ALEXNET_V2, 1)])
 def test_the_table_says_how_many_parts_there_are(table, parts):
     assert kernels.parts(rows.resolve(table, 10)) == parts

@@ -53,6 +53,19 @@ def test_its_picture_shows_the_counts_at_their_places(scored):
     np.testing.assert_allclose(axes.images[0].get_array()[0], [1 / 3, 2 / 3, 0, 0])
 
 
+@pytest.mark.parametrize('count', [2, 10, 20])
+@pytest.mark.parametrize('name', ['{}', 'a class with a long name {}'])
+def test_the_matrix_fills_the_page_and_no_name_is_cut(name, count):
+    names = tuple(name.format(number) for number in range(count))
+    figure = whole_split.draw_confusion(whole_split.Answers(np.eye(count), np.arange(count), names), 'alexnet')
+    figure.draw_without_rendering()  # which places the axes
+    inches, width = figure.dpi_scale_trans.inverted(), figure.get_size_inches()[0]
+    taken = figure.axes[0].get_tightbbox().transformed(inches)
+    assert 0 <= taken.x0 < 0.15 and width - 0.15 < taken.x1 <= width and 0 <= taken.y0 < 0.15
+    words = figure.texts[0].get_window_extent().transformed(inches)
+    assert taken.y1 < words.y0 < taken.y1 + 0.3
+
+
 def test_classes_are_sorted_by_accuracy(scored):
     figure = whole_split.draw_classes(scored, 'alexnet')
     axes, = figure.axes

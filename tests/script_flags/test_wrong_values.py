@@ -38,7 +38,7 @@ WRONG = {
         'decay_epochs': [['--learning_rate_decay_type=piecewise', f'--decay_epochs={value}'] for value in (
             'x', '4,,5', '-1', 'nan', 'inf', '')],
         'checkpoint_exclude_scopes': [
-            [f'--checkpoint_exclude_scopes={value}', '--checkpoint_path={empty}'] for value in (
+            [f'--checkpoint_exclude_scopes={value}', '--checkpoint_path={run}'] for value in (
                 'alexnet_v2/fc8,', 'alexnet_v2/fc9', 'fc8')],
         'allow_changes': [[f'--allow_changes={value}'] for value in ('learning_rate', 'batch_size,', 'x')],
         'trainable_scopes': [[f'--trainable_scopes={value}'] for value in (
@@ -96,7 +96,8 @@ WRONG = {
     },
     'alexnet_tf.visualize': {
         'picture': [['--picture=nothing'], ['--picture=kernels,'], ['--picture=curves']],
-        'output': [['--output={tmp}/x.none'], ['--output={file}/x.png'], ['--output={empty}']],
+        'output': [[f'--output={value}', '--picture=network'] for value in (
+            '{tmp}/x.none', '{file}/x.png', '{empty}')],
         'checkpoint_path': [['--checkpoint_path={tmp}/none'], ['--checkpoint_path={empty}']],
         'dataset_dir': [[f'--dataset_dir={{{name}}}', '--picture=augmentations,train:0'] for name in ('file', 'empty')],
         'dataset_split_name': [['--dataset_split_name=none', '--picture=predictions', '--checkpoint_path={run}']],

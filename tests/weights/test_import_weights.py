@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alexnet_tf.model import building, loading, specs
-from alexnet_tf.weights import caffe, checkpoint_files, network, own_npz, reading
+from alexnet_tf.weights import arguments, caffe, checkpoint_files, network, own_npz, reading
 from nets import slim_checkpoints
 from tests.helpers.processes import NARROW as NARROW_COMMAND
 from tests.helpers.processes import run_pythons
@@ -67,7 +67,7 @@ def test_the_command(tmp_path):
     assert spec == specs.Spec('alexnet', 227, NAMES, caffe.MEAN_RGB, None, variant='caffe', resize_mode='warp')
     np.testing.assert_allclose(spec.mean[::-1], [104.00698793, 116.66876762, 122.67891434], rtol=1e-7)
     with pytest.raises(ValueError, match='holds model.ckpt-0 already; choose another'):
-        checkpoint_files.check_output(str(tmp_path / 'run'))
+        arguments.check_output(str(tmp_path / 'run'))
     assert failed.returncode == 1 and 'Traceback' not in failed.stderr and not (tmp_path / 'none').exists()
     assert failed.stderr.strip().splitlines()[-1].startswith(f'import_weights: {tmp_path / "cut.npy"}: ')
     pytest.importorskip('onnxruntime')

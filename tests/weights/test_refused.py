@@ -221,14 +221,15 @@ def test_our_own_file_damaged(changes, pattern, tmp_path):
 def test_class_names_that_cannot_be_read(content, sentence, tmp_path):
     if content is not None:
         (tmp_path / 'names.txt').write_bytes(content)
-    result = call(import_weights, f'--source={tmp_path}', f'--output_dir={tmp_path / "run"}',
+    (tmp_path / 'file').write_text('')
+    result = call(import_weights, f'--source={tmp_path / "file"}', f'--output_dir={tmp_path / "run"}',
                   f'--class_names={tmp_path / "names.txt"}')
     assert result.returncode == 1 and f'{tmp_path / "names.txt"}' in result.stderr and sentence in result.stderr
 
 
 def test_flags_that_cannot_be_meant(tmp_path):
     (tmp_path / 'file').write_text('')
-    result = call(import_weights, '--source=x', f'--output_dir={tmp_path / "file"}')
+    result = call(import_weights, f'--source={tmp_path / "file"}', f'--output_dir={tmp_path / "file"}')
     assert result.returncode == 1 and re.search('--output_dir=.* cannot be a folder: .*is a file', result.stderr)
     result = call(import_weights, f'--source={tmp_path / "none"}', f'--output_dir={tmp_path / "run"}')
     assert result.returncode == 1 and 'no file and no checkpoint at --source=' in result.stderr
