@@ -209,6 +209,46 @@ def test_training_image_of_another_size():
     assert seen == {(edge, offset) for edge in ('top', 'left') for offset in range(10)}
 
 
+def test_jitter_draws_both_ends():
+    """Of squares of 8 or 9 pixels: crops of those that stay at 8 are parts of the image."""
+    image = RANDOM.integers(0, 256, [8, 8, 3], np.uint8)
+    parts = {image[top:top + 7, left:left + 7][:, ::turn].tobytes()
+             for top in (0, 1) for left in (0, 1) for turn in (1, -1)}
+    encoded = tf.io.encode_png(image)
+    stayed = [preprocessing.training_image(encoded, [3, number], size=7, resize_side_max=9).numpy().tobytes() in parts
+              for number in range(30)]
+    assert 5 < sum(stayed) < 25
+
+
+def test_a_warped_training_image():
+    image = RANDOM.integers(0, 256, [40, 60, 3], np.uint8)
+    square = preprocessing.resized_square(image, 37, resize_mode='warp').numpy().astype(int)
+    crops = np.stack([square[top:top + 32, left:left + 32][:, ::turn]
+                      for top in range(6) for left in range(6) for turn in (1, -1)])
+    for number in range(3):
+        found = preprocessing.training_image(tf.io.encode_png(image), [3, number], size=32, resize_mode='warp')
+        assert np.abs(crops - found).max((1, 2, 3)).min() <= 1  # halves are rounded either way
+
+
+def test_a_jpegs_crop_is_a_crop_of_the_jpeg():
+    """Decoded in part, with the same arithmetic; without subsampled colors no pixel depends on what is beside it."""
+    image = tf.image.resize(RANDOM.uniform(0, 255, [12, 12, 3]), [64, 64])
+    encoded = tf.io.encode_jpeg(tf.cast(image, tf.uint8), chroma_downsampling=False)
+    np.testing.assert_array_equal(preprocessing.decoded_square(encoded, 64, corner=(3, 5), size=32),
+                                  preprocessing.decode(encoded)[3:35, 5:37])
+
+
+def test_the_reason_of_an_error_is_without_names_of_operations():
+    error = tf.errors.InvalidArgumentError(None, None, '{{function_node\nf}} it is neither [Op:Case] name: \nx')
+    assert preprocessing.reason(error) == 'it is neither'
+
+
+def test_the_middle_of_images_that_are_no_squares():
+    np.testing.assert_array_equal(preprocessing.central_crop(COORDINATES[:10, :24], 4), COORDINATES[3:7, 10:14])
+    images = RANDOM.uniform(0, 255, [2, 3, 5, 3]).astype(np.float32)
+    np.testing.assert_array_equal(preprocessing.subtract_mean(images, [1, 2, 3]), images - np.float32([1, 2, 3]))
+
+
 def test_no_two_random_steps_share_a_seed():
     # Crop, mirror, noise and dropout of neighboring seeds and examples: no number is drawn twice.
     seeds = [preprocessing.stream(tf.constant([seed, number], tf.int64), step).numpy().tolist()

@@ -13,7 +13,7 @@ LRN = {'depth_radius': 2, 'bias': 2.0, 'alpha': 1e-4, 'beta': 0.75}
 def normalize(request, monkeypatch):
     """local_response_normalization in each of the forms that it chooses between."""
     if request.param == 'as on a GPU':
-        monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: [kind])
+        monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: [kind] if kind == 'GPU' else [])
     if request.param != 'compiled':
         return normalization.local_response_normalization
 
@@ -38,7 +38,7 @@ def test_worked_example(normalize):
     assert y[1, 1, 0, 1] == pytest.approx(0.00923952, rel=1e-5)
 
 
-@pytest.mark.parametrize('channels', [1, 3, 96])
+@pytest.mark.parametrize('channels', [1, 3, 34, 96])
 @pytest.mark.parametrize('settings', [LRN, {'depth_radius': 1, 'bias': 1.5, 'alpha': 0.02, 'beta': 0.5}],
                          ids=['paper', 'other'])
 def test_it_and_its_gradient_equal_tensorflows(normalize, channels, settings):
@@ -49,6 +49,28 @@ def test_it_and_its_gradient_equal_tensorflows(normalize, channels, settings):
     expected, expected_gradient = with_gradient(tf.nn.local_response_normalization, x, upstream, **settings)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('depth_radius', [16, 17])
+def test_windows_that_reach_beyond_the_blocks_beside(normalize, depth_radius):
+    x = tf.random.stateless_normal([2, 1, 1, 64], [1, 2], stddev=80.0)
+    settings = LRN | {'depth_radius': depth_radius}
+    np.testing.assert_allclose(normalize(x, **settings), tf.nn.local_response_normalization(x, **settings), rtol=1e-5)
+
+
+def test_groups_do_not_see_each_other(normalize):
+    x = tf.random.stateless_normal([2, 1, 1, 64], [1, 2], stddev=80.0)
+    halves = [tf.nn.local_response_normalization(half, **LRN) for half in tf.split(x, 2, -1)]
+    np.testing.assert_allclose(normalize(x, **LRN, groups=2), tf.concat(halves, -1), rtol=1e-5)
+
+
+def test_one_number(normalize):
+    assert float(normalize(tf.constant([[30.0]]), **LRN)[0, 0]) == pytest.approx(30 * (2 + 1e-4 * 900) ** -0.75)
+
+
+def test_shapes_stay_known(normalize):
+    traced = tf.function(lambda x: normalize(x, **LRN))
+    assert traced.get_concrete_function(tf.TensorSpec([None, 4, 5, 16])).output_shapes.as_list() == [None, 4, 5, 16]
 
 
 @pytest.mark.parametrize('beta', [0.75, 1.0])

@@ -39,3 +39,13 @@ def test_two_devices_share_a_batch(options):
     assert np.ptp(expected[0]) > 1e-3
     for one, other in zip(expected[1], found[1]):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_a_schedule_can_turn_the_noise_off():
+    def loss(noise, is_on):
+        state = State(small_run.network(), optimizers.make('momentum'))
+        state.follow(schedules.Settings(0.001, color_noise=is_on))
+        step = make_train_step(state, batch_size=BATCH, mean=MEAN, seed=3, noise=noise)
+        return float(step(tf.constant(IMAGES), tf.constant(LABELS), tf.constant(0, tf.int64)))
+    without = loss(None, True)
+    assert loss(NOISE, False) == pytest.approx(without, rel=1e-6) and loss(NOISE, True) != pytest.approx(without, rel=1e-3)

@@ -8,12 +8,14 @@ import tensorflow as tf
 from alexnet_tf.console import signals
 from alexnet_tf.data import batches, datasets, preprocessing
 from alexnet_tf.data.color_noise import ColorNoise
+from alexnet_tf.model import evaluation
 from alexnet_tf.run_folder import checkpoints, metrics
-from alexnet_tf.training import optimizers, run
+from alexnet_tf.training import loop, optimizers, run, start, summaries
 from alexnet_tf.training.pace import Pace
 from alexnet_tf.training.plateau import Plateau
-from alexnet_tf.training.schedules import Decay
+from alexnet_tf.training.schedules import Change, Decay, Steps
 from alexnet_tf.training.step import make_train_step
+from alexnet_tf.training.team import Alone
 from nets import ops
 from tests.helpers import small_run
 
@@ -50,6 +52,14 @@ def test_it_goes_on_from_the_folder(tmp_path):
     checkpoints.save(str(tmp_path), 7, state.tensors())
     assert int(new_state(train_dir=str(tmp_path), log=lines.append).step) == 7 and 'Resuming from' in lines[-1]
     assert int(new_state(train_dir=str(tmp_path / 'new'), log=lines.append).step) == 0 and 'Fresh' in lines[-1]
+
+
+def test_how_it_begins_is_passed_on(monkeypatch):
+    given = {}
+    monkeypatch.setattr(start, 'restore', lambda state, folder, **options: given.update(options))
+    options = {'warm_start': 'a WarmStart', 'team': 'a Team', 'log': print}
+    new_state(train_dir='a folder', **options)
+    assert given == options
 
 
 # Pieces -----------------------------------------------------------------------------------------------
@@ -120,6 +130,42 @@ def test_the_validation_scores_the_middle_of_every_image_once(splits):
     assert run.pieces(state, splits[0], batch_size=BATCH, seed=3, mean=MEAN)[2] is None
 
 
+class Second(Alone):
+    """The second of two workers."""
+    index, count, is_chief = 1, 2, False
+
+
+def test_a_worker_reads_its_part(splits, monkeypatch):
+    made = {}
+    for name in ('TrainingBatches', 'ServiceBatches', 'EvaluationBatches'):
+        monkeypatch.setattr(run, name, lambda *data, name=name, **options: made.setdefault(name, (*data, options)))
+
+    def make(**options):
+        run.pieces(new_state(), *splits, batch_size=BATCH, seed=3, mean=MEAN, resize_mode='warp', num_threads=3,
+                   team=Second(), **options)[1](5)
+    make()
+    how = {'image_size': SIZE, 'resize_mode': 'warp', 'num_threads': 3}
+    training = {'seed': 3, 'batch_size': BATCH, 'start_step': 5, 'resize_side_max': None, 'augment': True,
+                'rows': (2, 4)} | how
+    assert made == {'TrainingBatches': (splits[0], training),
+                    'EvaluationBatches': (splits[1], {'batch_size': 100, 'part': (10, 20)} | how)}
+    make(service='a Service')
+    assert made['ServiceBatches'] == (splits[0], training | {'service': 'a Service'})
+
+
+def test_a_worker_validates_its_part(splits, monkeypatch):
+    scored, evaluate = [], evaluation.evaluate
+    monkeypatch.setattr(evaluation, 'evaluate', lambda *values, **options: scored.append(values[2]) or evaluate(
+        *values, **options))
+    validate = run.pieces(new_state(), *splits, batch_size=BATCH, seed=3, mean=MEAN, team=Second())[2]
+    assert validate().num_examples == 10 and scored == [10]
+
+    class Idle(Second):
+        def share(self, number):
+            return number, number
+    assert run.pieces(new_state(), *splits, batch_size=BATCH, seed=3, mean=MEAN, team=Idle())[2]() is None
+
+
 # Training ---------------------------------------------------------------------------------------------
 
 
@@ -142,6 +188,25 @@ def test_a_run_writes_and_says_what_it_does(splits, tmp_path):
     assert sum(line.startswith('step ') for line in lines) == 3
     assert lines[-2:] == [f'Bad records left out of split {split!r} of {datasets.SAMPLE_DIR}: 0 of {count} '
                           '(--max_bad_records=2).' for split, count in (('train', 40), ('validation', 20))]
+
+
+def test_a_run_of_several_workers_has_its_team_everywhere(splits, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(run, 'pieces', lambda *_, **options: given.setdefault('pieces', options) and (None,) * 3)
+    monkeypatch.setattr(loop, 'train', lambda *_, **options: given.setdefault('loop', options))
+    team = Second()
+    train(tmp_path, splits, team=team, pictures=True)
+    assert given['pieces']['team'] is given['loop']['team'] is team and given['loop']['pictures'] is None
+
+
+@pytest.mark.parametrize('noise_on', [0.0, 1.0])
+def test_pictures_show_the_noise_while_there_is_some(splits, tmp_path, monkeypatch, noise_on):
+    seen = []
+    monkeypatch.setattr(summaries, 'batch', lambda *_, noise_on, **__: seen.append(float(noise_on)) or np.zeros(
+        [1, 2, 2, 3], np.uint8))
+    train(tmp_path, splits, pictures=True, rates=Steps((Change(0, '', 0.001),
+                                                        *([Change(0, 'color_noise', 0)] if not noise_on else []))))
+    assert seen and set(seen) == {noise_on}
 
 
 def test_a_batch_of_more_images_than_there_are_is_noted(splits, tmp_path):
