@@ -34,6 +34,16 @@ def train(small_records, tmp_path):
     return called
 
 
+@pytest.fixture
+def message(small_records, tmp_path):
+    """A function of arguments that gives the script's error; '': there is none."""
+    def said(*arguments):
+        with calls.noted(FUNCTIONS):
+            return messages_of('train_image_classifier', [
+                [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', *arguments]])[0]
+    return said
+
+
 def test_what_a_run_is_made_of(train):
     found = train()[1]
     assert found['check_writable.flag'] == 'train_dir' and found['open_splits.default_num_classes'] == 1000
@@ -85,16 +95,14 @@ def test_the_sample_needs_no_folder_afterwards(small_records, tmp_path):
                                      f'alexnet_tf.export {trained} --output_dir=exported')
 
 
-def test_what_goes_together_is_not_refused(small_records, tmp_path):
-    with calls.noted(FUNCTIONS):
-        assert set(messages_of('train_image_classifier', [
-            [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', *arguments] for arguments in (
-                ['--optimizer=sgd', '--bias_learning_rate_factor=2'], ['--optimizer=adam'],
-                ['--optimizer=sgd', '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1'],
-                ['--validation_split_name=', '--learning_rate_decay_type=fixed'],
-                ['--num_clones=2', '--batch_size=6'], ['--strategy=one_device'],
-                ['--strategy=mirrored', '--num_clones=2'], ['--strategy=multi_worker', '--clone_on_cpu'],
-                ['--strategy=multi_worker', '--num_clones=2'])])) == {''}
+@pytest.mark.parametrize('arguments', [
+    '--optimizer=sgd --bias_learning_rate_factor=2', '--optimizer=adam',
+    '--optimizer=sgd --learning_rate_decay_type=steps --learning_rate_steps=0:0.1',
+    '--validation_split_name= --learning_rate_decay_type=fixed', '--num_clones=2 --batch_size=6',
+    '--strategy=one_device', '--strategy=mirrored --num_clones=2', '--strategy=multi_worker --clone_on_cpu',
+    '--strategy=multi_worker --num_clones=2'])
+def test_what_goes_together_is_not_refused(arguments, message):
+    assert message(*arguments.split()) == ''
 
 
 @pytest.mark.parametrize('strategy, beside, remedy', [
@@ -103,19 +111,14 @@ def test_what_goes_together_is_not_refused(small_records, tmp_path):
     ('multi_worker', '--model_parallel=2', 'are trained on one machine'),
     ('multi_worker', '--clone_on_cpu --num_clones=2', 'a worker has one device on a CPU'),
     ('multi_worker', '--data_service=grpc://a:1', 'each worker reads its part')])
-def test_a_strategy_that_contradicts_other_flags_is_refused(strategy, beside, remedy, tmp_path):
-    with calls.noted(FUNCTIONS):
-        message, = messages_of('train_image_classifier', [
-            [f'--train_dir={tmp_path}', f'--strategy={strategy}', *beside.split()]])
-    assert remedy in message and f'--strategy={strategy}' in message
+def test_a_strategy_that_contradicts_other_flags_is_refused(strategy, beside, remedy, message):
+    said = message(f'--strategy={strategy}', *beside.split())
+    assert remedy in said and f'--strategy={strategy}' in said
 
 
-def test_a_plateau_of_no_validation_is_refused(small_records, tmp_path):
-    with calls.noted(FUNCTIONS):
-        message, = messages_of('train_image_classifier', [[
-            f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--learning_rate_decay_type=plateau',
-            '--validation_split_name=']])
-    assert '--learning_rate_decay_type=plateau needs a validation split' in message
+def test_a_plateau_of_no_validation_is_refused(message):
+    assert '--learning_rate_decay_type=plateau needs a validation split' in message(
+        '--learning_rate_decay_type=plateau', '--validation_split_name=')
 
 
 def test_a_run_that_goes_on_keeps_the_settings_it_began_with(train, tmp_path, monkeypatch):
@@ -126,12 +129,11 @@ def test_a_run_that_goes_on_keeps_the_settings_it_began_with(train, tmp_path, mo
     assert train('--hidden_bias=0.25')[1]['write.values.hidden_bias'] == 0.5
 
 
-def test_rates_of_single_variables_are_refused_where_the_optimizer_cannot(small_records, tmp_path):
-    common = [f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--optimizer=adam']
-    for message in messages_of('train_image_classifier', [
-            [*common, '--bias_learning_rate_factor=2'],
-            [*common, '--learning_rate_decay_type=steps', '--learning_rate_steps=0:0.1']]):
-        assert '--optimizer=adam cannot give single variables a rate of their own' in message
+@pytest.mark.parametrize('arguments', [
+    '--bias_learning_rate_factor=2', '--learning_rate_decay_type=steps --learning_rate_steps=0:0.1'])
+def test_rates_of_single_variables_are_refused_where_the_optimizer_cannot(arguments, message):
+    assert '--optimizer=adam cannot give single variables a rate of their own' in message(
+        '--optimizer=adam', *arguments.split())
 
 
 def test_what_a_killed_run_left_half_written_is_removed(train, tmp_path):
@@ -197,14 +199,11 @@ def test_what_a_cluster_needs_is_passed_on(train, monkeypatch):
     assert found['join.on_cpu'] and os.environ[loading.LEVEL] == '3'
 
 
-def test_a_cluster_that_no_strategy_is_given_for_is_refused(tmp_path, monkeypatch):
+def test_a_cluster_that_no_strategy_is_given_for_is_refused(message, monkeypatch):
     monkeypatch.setenv('TF_CONFIG', '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
-    message, = messages_of('train_image_classifier', [[f'--train_dir={tmp_path}', '--max_number_of_steps=0']])
-    assert 'TF_CONFIG' in message and '--strategy=multi_worker' in message
+    said = message('--max_number_of_steps=0')
+    assert 'TF_CONFIG' in said and '--strategy=multi_worker' in said
 
 
-def test_a_batch_that_workers_cannot_share_is_refused(small_records, tmp_path):
-    with calls.noted(FUNCTIONS):
-        message, = messages_of('train_image_classifier', [[
-            f'--train_dir={tmp_path}', f'--dataset_dir={small_records}', '--strategy=multi_worker', '--batch_size=3']])
-    assert '--batch_size=3' in message
+def test_a_batch_that_workers_cannot_share_is_refused(message):
+    assert '--batch_size=3' in message('--strategy=multi_worker', '--batch_size=3')
