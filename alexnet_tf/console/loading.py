@@ -5,19 +5,22 @@ import subprocess
 import sys
 
 LEVEL = 'TF_CPP_MIN_LOG_LEVEL'  # 0: all notes, 1: warnings, 2: errors
+# 1: oneDNN's kernels. By itself TensorFlow uses them only on CPUs with AVX512_VNNI, AVX_VNNI or AMX.
+ONEDNN = 'TF_ENABLE_ONEDNN_OPTS'
 # What keeps the text: it outlives a process that aborts, and shows then why.
 _CODE = 'import sys; text = sys.stdin.buffer.read(); sys.stdout.buffer.write(text)'
 _keeper = None  # the process that has standard error
 
 
 def load_tensorflow():
-    """Imports TensorFlow, which takes seconds, and lets it find its devices.
+    """Imports TensorFlow, which takes seconds, and lets it find its devices. It uses oneDNN on every CPU.
 
     What is written to standard error meanwhile is shown only if that fails, also by an abort. Later errors are shown
     when they come. With TF_CPP_MIN_LOG_LEVEL=0 or 1 everything is shown at once.
     """
     if 'tensorflow' in sys.modules:
         return
+    os.environ.setdefault(ONEDNN, '1')  # docs/performance.md#a-cpu-without-avx-512 says what it brings
     wanted = os.environ.setdefault(LEVEL, '2') in ('0', '1')
     with contextlib.nullcontext() if wanted else held():
         import tensorflow as tf

@@ -22,8 +22,7 @@ _OPERATIONS = _NOT_COPIED | set(
 _MAX_OPERATIONS = 100_000  # of a pickle; an array takes about twenty
 _UNPACKED = 32 << 20  # bytes that any archive may have when unpacked
 _DENSEST = 20  # times its own size may a larger one have; weights shrink little, those of a pruned network ten times
-_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0,
-                (3, 0): np.lib.format.read_array_header_2_0}  # 3.0 differs in names of fields alone
+_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _ITEM_SIZES = {'f2': 2, 'f4': 4, 'f8': 8, 'O': 1, 'O4': 1, 'O8': 1}  # bytes; objects come as a list
 
 
@@ -90,7 +89,8 @@ def _parse(data, name):
     try:
         version = np.lib.format.read_magic(stream)
         if version not in _READ_HEADER:
-            raise ValueError(f'its version of the format is {version[0]}.{version[1]}, which NumPy never wrote')
+            raise ValueError(f'its version of the format is {version[0]}.{version[1]}, which arrays of numbers do not '
+                             'have')
         shape, fortran, dtype = _READ_HEADER[version](stream)
         start = stream.tell()
         if dtype.hasobject:
