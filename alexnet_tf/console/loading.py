@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 LEVEL = 'TF_CPP_MIN_LOG_LEVEL'  # 0: all notes, 1: warnings, 2: errors
-# 1: oneDNN's kernels. By itself TensorFlow uses them only on CPUs with AVX512_VNNI, AVX_VNNI or AMX.
+# 1: oneDNN's kernels. By itself TensorFlow uses them only on CPUs with AVX512_VNNI, AMX and the like.
 ONEDNN = 'TF_ENABLE_ONEDNN_OPTS'
 # What keeps the text: it outlives a process that aborts, and shows then why.
 _CODE = 'import sys; text = sys.stdin.buffer.read(); sys.stdout.buffer.write(text)'

@@ -1,4 +1,4 @@
-"""Networks in a process where TensorFlow does not use oneDNN, as on CPUs without AVX512_VNNI, AVX_VNNI and AMX."""
+"""Networks in a process where TensorFlow does not use oneDNN, as on CPUs without AVX-512."""
 import numpy as np
 import pytest
 import tensorflow as tf
