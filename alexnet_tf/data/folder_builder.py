@@ -51,7 +51,8 @@ def build(input_dir, output_dir, *, skip_unreadable=False, num_processes=None, b
     info = _describe(output_dir, totals, plan)
     log(f'{output_dir}: ' + ', '.join(f'{count} {split} images' for split, count in info['counts'].items())
         + f' of {info["num_classes"]} classes in {len(jobs)} shards, {len(totals.unreadable)} unreadable left out. '
-        f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)}'
+        f'Next: python train_image_classifier.py --dataset_dir={shlex.quote(output_dir)} '
+        f'--train_dir={shlex.quote(os.path.join("runs", os.path.basename(os.path.abspath(output_dir))))}'
         + ('' if 'validation' in info['counts'] else ' --validation_split_name= --learning_rate_decay_type=fixed'))
     return info
 

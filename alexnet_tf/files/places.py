@@ -10,6 +10,8 @@ _ENDING = re.compile(r'\.(index|data-\d{5}-of-\d{5})$')
 
 def check_records(folder):
     """Raises ValueError when there is no such folder of records."""
+    if os.path.isfile(folder):
+        raise ValueError(f'the dataset folder {folder!r} is a file; give the folder that it is in.')
     if not os.path.isdir(folder):
         raise ValueError(f'the dataset folder {folder!r} does not exist; give one with TFRecord shards, or '
                          'make one: python -m alexnet_tf.build_tfrecords.')
@@ -42,10 +44,16 @@ def check_checkpoint(path):
 
 def no_checkpoint(path):
     """The ValueError for a --checkpoint_path at which there is none."""
-    best = os.path.join(path, BEST_DIR)
-    there = f'; {best} has one' if os.path.isdir(best) and some_checkpoint(best) else (
-        '; train one with train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder')
-    return ValueError(f'no checkpoint at --checkpoint_path={path}{there}.')
+    best, around = os.path.join(path, BEST_DIR), os.path.dirname(path)
+    if os.path.isfile(os.path.join(path, 'saved_model.pb')):
+        there = 'it holds an export, which predict takes as --saved_model'
+    elif os.path.isdir(best) and some_checkpoint(best):
+        there = f'{best} has one'
+    elif not os.path.isdir(path) and os.path.isdir(around) and some_checkpoint(around):
+        there = f'the folder {around} has some'
+    else:
+        there = 'train one with train_image_classifier.py, or give a file such as model.ckpt-1000 or its folder'
+    return ValueError(f'no checkpoint at --checkpoint_path={path}; {there}.')
 
 
 def check_saved_model(folder):

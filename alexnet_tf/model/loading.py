@@ -102,6 +102,8 @@ def _assumed_spec(checkpoint, model_name, class_names, mean_rgb, variant):
     biases = f'{model_name}/fc8/biases'
     if biases not in shapes:
         raise ValueError(f'{checkpoint} has no variable {biases}; is it of {model_name}?')
+    if len(shapes[biases]) != 1 or not shapes[biases][0]:
+        raise ValueError(f'{checkpoint} has {biases} of shape {shapes[biases]}; it must be [classes].')
     classes, names = shapes[biases][0], tuple(class_names or ())
     if len(names) + 1 == classes:
         names = (BACKGROUND, *names)  # slim's 1001

@@ -10,8 +10,6 @@ def choose(precision):
     """
     if precision == 'float32':
         return 'float32', 'float32 (--precision)'
-    if precision == 'bfloat16':
-        return 'mixed_bfloat16', 'bfloat16 with float32 variables (--precision)'
     gpus = tf.config.get_visible_devices('GPU')
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability', (0, 0))
@@ -20,6 +18,9 @@ def choose(precision):
         found = _cpu_flags() & {'avx512_bf16', 'amx_bf16'}
         processor = f'CPU with {" and ".join(sorted(found))}' if found else 'CPU without AVX512_BF16 and AMX'
         able = bool(found)
+    if precision == 'bfloat16':
+        slow = '' if able else f'; slower than float32 on a {processor}'
+        return 'mixed_bfloat16', f'bfloat16 with float32 variables (--precision{slow})'
     if able:
         return 'mixed_bfloat16', f'bfloat16 with float32 variables, chosen for a {processor}'
     return 'float32', f'float32, chosen for a {processor}'

@@ -76,9 +76,9 @@ def check(train_dir, now, rules, allowed=(), log=print):
     other = [name for name in changed if rules[name] == REFUSE and name not in allowed]
     if other:
         differences = ', '.join(f'{said(name)}{before[name]}, not {now[name]}' for name in other)
-        raise ValueError(f'--train_dir={train_dir} was started with {differences}; resume with that, allow the change '
-                         f'with --allow_changes={",".join([*allowed, *other])}, or start another --train_dir with '
-                         '--checkpoint_path.')
+        raise ValueError(f'--train_dir={train_dir} was started with {differences}; choose another --train_dir for '
+                         'another run, resume with what it was started with, or allow the change with '
+                         f'--allow_changes={",".join([*allowed, *other])}.')
     if changed:
         changes = ', '.join(f'{said(name)}{now[name]} (was {before[name]})' for name in changed)
         log(terminal.sentence(f'Changed since the run was started: {changes}.'))

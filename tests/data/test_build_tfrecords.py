@@ -77,7 +77,7 @@ def built(images, tmp_path_factory):
     printed = result.stdout
     assert not result.stderr  # no notes of TensorFlow's, from no process
     assert '32 train images, 6 validation images of 2 classes in 5 shards' in printed and '/s)' in printed
-    assert f"Next: python train_image_classifier.py --dataset_dir='{output}'\n" in printed
+    assert f"Next: python train_image_classifier.py --dataset_dir='{output}' --train_dir='runs/my records'\n" in printed
     return output
 
 

@@ -17,8 +17,11 @@ def test_a_checkpoint_is_a_file_or_the_folder_of_one(tmp_path):
                  tmp_path / 'model.ckpt-3.data-00000-of-00001'):
         assert places.some_checkpoint(str(path)) == str(tmp_path / 'model.ckpt-3')
         places.check_checkpoint(str(path))
-    for path in (tmp_path / 'model.ckpt-4', tmp_path / 'none'):
-        assert f'no checkpoint at --checkpoint_path={path}; train' in refused(places.check_checkpoint, path)
+    gone = tmp_path / 'model.ckpt-4'
+    assert refused(places.check_checkpoint, gone) == (
+        f'no checkpoint at --checkpoint_path={gone}; the folder {tmp_path} has some.')
+    none = tmp_path / 'none' / 'model.ckpt-4'
+    assert f'no checkpoint at --checkpoint_path={none}; train' in refused(places.check_checkpoint, none)
     assert "has one of * ? [ ]" in refused(places.check_checkpoint, tmp_path / '*')
 
 
@@ -26,6 +29,12 @@ def test_the_best_of_a_run_is_named(tmp_path):
     (tmp_path / 'best').mkdir()
     (tmp_path / 'best' / 'model.ckpt-3.index').touch()
     assert refused(places.check_checkpoint, tmp_path).endswith(f'; {tmp_path / "best"} has one.')
+
+
+def test_an_export_and_a_shard_are_called_so(tmp_path):
+    (tmp_path / 'saved_model.pb').touch()
+    assert refused(places.check_checkpoint, tmp_path).endswith('an export, which predict takes as --saved_model.')
+    assert refused(places.check_records, tmp_path / 'saved_model.pb').endswith('; give the folder that it is in.')
 
 
 def test_an_image_is_a_file_or_a_record(tmp_path):

@@ -19,3 +19,10 @@ def test_a_description_of_an_impossible_size_names_the_checkpoint(tmp_path):
     specs.write_spec(specs.Spec('alexnet_v2', 100, ('a', 'b'), (1.0, 2.0, 3.0)), str(tmp_path))
     with pytest.raises(ValueError, match=f'no network can be made for {tmp_path}/model.ckpt-1: .* at least 195x195'):
         loading.load(str(tmp_path))
+
+
+@pytest.mark.parametrize('shape', [[], [0], [2, 2]], ids=str)
+def test_without_a_description_biases_must_say_the_number_of_classes(shape, tmp_path):
+    checkpoints.save(str(tmp_path), 1, {'alexnet_v2/fc8/biases': tf.zeros(shape)})
+    with pytest.raises(ValueError, match=r'alexnet_v2/fc8/biases of shape \[.*\]; it must be \[classes\]'):
+        loading.load(str(tmp_path), model_name='alexnet_v2')

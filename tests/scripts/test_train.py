@@ -69,10 +69,10 @@ def test_resuming_takes_precedence_over_a_warm_start_and_a_finished_run_says_so(
 def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_records):
     cases = {'--optimizer=adam': 'was started with --optimizer=momentum, not adam',
              '--learning_rate_decay_type=plateau': 'another network, optimizer, schedule',
-             '--batch_size=4': '--batch_size=8, not 4; resume with that, .*--allow_changes=batch_size, ',
+             '--batch_size=4': '--batch_size=8, not 4; choose another --train_dir .*--allow_changes=batch_size\\.',
              '--seed=3': 'was started with --seed=0, not 3; ',
              '--precision=bfloat16': '--precision=float32, not bfloat16; ',
-             f'--dataset_dir={datasets.SAMPLE_DIR}': 'a training set of 48 rec.*, not 2000 rec.*_changes=dataset, ',
+             f'--dataset_dir={datasets.SAMPLE_DIR}': 'a training set of 48 rec.*, not 2000 rec.*_changes=dataset\\.',
              '--model_name=alexnet': "holds a run with model_name 'alexnet_v2', not 'alexnet'; no flag allows that"}
     common = [*TRAIN, '--max_number_of_steps=6', f'--dataset_dir={small_records}', f'--train_dir={trained[0]}']
     messages = messages_of('train_image_classifier', [[*common, flag] for flag in cases])
