@@ -157,8 +157,8 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / 'Val').mkdir()
     write_split(tmp_path / 'Val', [1], split='val')
     refused(tmp_path, 'splits there: Val/val, train, validation', split='test')
-    refused(tmp_path / 'typo', 'typo.* does not exist')
-    refused(tmp_path / 'labels.txt', 'does not exist; give one with TFRecord shards')
+    refused(tmp_path / 'typo', 'typo.* does not exist; give one with TFRecord shards')
+    refused(tmp_path / 'labels.txt', 'is a file; give the folder that it is in')
     (tmp_path / 'empty').mkdir()
     refused(tmp_path / 'empty', 'make some with python -m alexnet_tf.build_tfrecords')
     for number in (0, 2, 3, 5):  # the last too: the names say how many there are

@@ -1,23 +1,23 @@
 """Networks in a process where TensorFlow does not use oneDNN, as on CPUs without AVX-512."""
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from nets import alexnet
 from tests.helpers.networks import assert_close, narrowed, with_larger_weights
 from tests.helpers.processes import run_python
 
+TOLERANCES = {'float32': 1e-4, 'mixed_bfloat16': 0.1}
 CODE = '''
 import sys
 import numpy as np
 import tensorflow as tf
-from tests.nets.test_without_onednn import images, logits_and_gradients, network
-folder, dtype = sys.argv[1:]
-model = network(dtype)
-model.set_weights(np.load(f'{folder}/weights.npy', allow_pickle=True))
-logits, gradients = logits_and_gradients(model)
-served = tf.saved_model.load(f'{folder}/exported').signatures['serving_default'](tf.constant(images()))
-np.savez(f'{folder}/there.npz', logits, *gradients, served=tf.cast(next(iter(served.values())), tf.float32))
+from tests.nets.test_without_onednn import TOLERANCES, images, logits_and_gradients, network
+for dtype in TOLERANCES:
+    folder = f'{sys.argv[1]}/{dtype}'
+    model = network(dtype)
+    model.set_weights(np.load(f'{folder}/weights.npy', allow_pickle=True))
+    served, = tf.saved_model.load(folder).signatures['serving_default'](tf.constant(images())).values()
+    np.savez(f'{folder}/there.npz', tf.cast(served, tf.float32), *logits_and_gradients(model))
 '''
 
 
@@ -33,24 +33,23 @@ def logits_and_gradients(model):
     @tf.function
     def run(x):
         with tf.GradientTape() as tape:
-            logits = model(x, training=True)
-            loss = tf.reduce_sum(tf.cast(logits, tf.float32) ** 2)
-        return logits, tape.gradient(loss, model.trainable_variables)
-    logits, gradients = run(images())
-    return tf.cast(logits, tf.float32).numpy(), [gradient.numpy() for gradient in gradients]
+            logits = tf.cast(model(x, training=True), tf.float32)
+            loss = tf.reduce_sum(logits ** 2)
+        return [logits, *tape.gradient(loss, model.trainable_variables)]
+    return [values.numpy() for values in run(images())]
 
 
-@pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-4), ('mixed_bfloat16', 0.1)])
-def test_logits_gradients_and_an_exported_model_are_the_same(dtype, tolerance, tmp_path):
-    model = with_larger_weights(network(dtype))
-    weights = np.empty(len(model.weights), object)
-    weights[:] = model.get_weights()
-    np.save(tmp_path / 'weights.npy', weights)
-    model.export(tmp_path / 'exported')
-    run_python('-c', CODE, tmp_path, dtype, TF_ENABLE_ONEDNN_OPTS='0')
-    logits, gradients = logits_and_gradients(model)
-    with np.load(tmp_path / 'there.npz') as there:
-        assert len(there.files) == 2 + len(gradients) == 18
-        assert_close(there['served'], logits, tolerance)
-        for number, here in enumerate([logits, *gradients]):
-            assert_close(there[f'arr_{number}'], here, tolerance, number)
+def test_logits_gradients_and_an_exported_model_are_the_same(tmp_path):
+    models = {dtype: with_larger_weights(network(dtype)) for dtype in TOLERANCES}
+    for dtype, model in models.items():
+        model.export(tmp_path / dtype)
+        weights = np.empty(len(model.weights), object)
+        weights[:] = model.get_weights()
+        np.save(tmp_path / dtype / 'weights.npy', weights)
+    run_python('-c', CODE, tmp_path, TF_ENABLE_ONEDNN_OPTS='0')
+    for dtype, model in models.items():
+        logits, *gradients = logits_and_gradients(model)
+        with np.load(tmp_path / dtype / 'there.npz') as there:
+            found = [there[name] for name in there.files]
+        for number, (one, other) in enumerate(zip(found, [logits, logits, *gradients], strict=True)):
+            assert_close(one, other, TOLERANCES[dtype], (dtype, number))
