@@ -19,7 +19,7 @@ from alexnet_tf.script_flags.train import OPTIMIZER, RESUME, ROWS
 from alexnet_tf.training import cluster, pace, resuming, schedules
 
 FLAGS = flags.FLAGS
-FLAGS_OF_A_RUN = [name for name in RESUME if name not in (resuming.DATASET, resuming.WORKERS)]
+FLAGS_OF_A_RUN = [name for name in RESUME if name not in (resuming.DATASET, resuming.WORKERS, resuming.ONEDNN)]
 
 
 def main():
@@ -172,7 +172,12 @@ def what_workers_share(policy, dataset, validation):
     shared = {f'--{name}': FLAGS[name].value for name in FLAGS_OF_A_RUN if name not in own}
     return shared | {'--precision': policy, 'a training set of': resuming.describe(dataset),
                      'a validation set of': validation and resuming.describe(validation),
-                     'TensorFlow': tf.__version__}
+                     'TensorFlow': tf.__version__, resuming.ONEDNN: onednn()}
+
+
+def onednn():
+    """Whether TensorFlow uses it, in a word."""
+    return 'on' if loading.uses_onednn() else 'off'
 
 
 def agreed_settings(policy, dataset, workers):
@@ -180,7 +185,7 @@ def agreed_settings(policy, dataset, workers):
     from alexnet_tf.run_folder import checkpoints
     settings = {name: FLAGS[name].value for name in FLAGS_OF_A_RUN}
     settings |= {'precision': policy.replace('mixed_', ''), resuming.DATASET: resuming.describe(dataset),
-                 resuming.WORKERS: workers}
+                 resuming.WORKERS: workers, resuming.ONEDNN: onednn()}
     if not checkpoints.find(FLAGS.train_dir):
         return settings
     return resuming.check(FLAGS.train_dir, settings, RESUME, FLAGS.allow_changes)

@@ -41,6 +41,7 @@ def main():
     from alexnet_tf.ablation.variants import variants
     from alexnet_tf.data import datasets
     from alexnet_tf.model import precision
+    from alexnet_tf.run_folder import lock
     FLAGS.dataset_dir = FLAGS.dataset_dir or datasets.SAMPLE_DIR
     dtype = precision.choose(FLAGS.precision)[0]
     splits = [datasets.open_dataset(FLAGS.dataset_dir, split) for split in ('train', 'validation')]
@@ -49,8 +50,10 @@ def main():
     if unknown:
         raise ValueError(f'--only has {", ".join(sorted(unknown))}; there are '
                          f'{", ".join(variant.name for variant in everything)}.')
-    known = read_results(dtype)
-    train_missing([variant for variant in everything if not FLAGS.only or variant.name in FLAGS.only], splits, known)
+    with lock.hold(FLAGS.output_dir, 'output_dir'):  # another one would write over its results
+        known = read_results(dtype)
+        train_missing([variant for variant in everything if not FLAGS.only or variant.name in FLAGS.only], splits,
+                      known)
     results = known['results']
     text = report.table(results)
     writing.write_text(os.path.join(FLAGS.output_dir, 'table.md'), text)

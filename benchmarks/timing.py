@@ -7,6 +7,8 @@ import platform
 import statistics
 import time
 
+from alexnet_tf.console.loading import ONEDNN
+
 COLUMNS = {'ratio': 'ours / peer', 'share': 'share of matrix product'}
 PACKAGES = ('tensorflow', 'tf_keras', 'tf_slim', 'torch', 'onnxruntime', 'openvino', 'ai-edge-litert', 'numpy',
             'simplejpeg')
@@ -103,6 +105,7 @@ def machine():
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
+    versions[ONEDNN] = os.environ.get(ONEDNN)
     return {'processor': names[0] if names else platform.processor(), 'cores': os.cpu_count(),
             'python': platform.python_version(), **versions}
 

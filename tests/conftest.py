@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')  # as commands do, whose numbers tests compare with their own
 
 
 def pytest_configure(config):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 LEVEL = 'TF_CPP_MIN_LOG_LEVEL'  # 0: all notes, 1: warnings, 2: errors
-# 1: oneDNN's kernels. By itself TensorFlow uses them only on CPUs with AVX512_VNNI, AMX and the like.
+# 1: oneDNN's kernels. By itself TensorFlow uses them only on CPUs with AVX512_VNNI, AVX_VNNI, AMX and the like.
 ONEDNN = 'TF_ENABLE_ONEDNN_OPTS'
 # What keeps the text: it outlives a process that aborts, and shows then why.
 _CODE = 'import sys; text = sys.stdin.buffer.read(); sys.stdout.buffer.write(text)'
@@ -20,11 +20,16 @@ def load_tensorflow():
     """
     if 'tensorflow' in sys.modules:
         return
-    os.environ.setdefault(ONEDNN, '1')  # docs/performance.md#a-cpu-without-avx-512 says what it brings
+    os.environ.setdefault(ONEDNN, '1')  # docs/performance.md#older-cpus says what it brings
     wanted = os.environ.setdefault(LEVEL, '2') in ('0', '1')
     with contextlib.nullcontext() if wanted else held():
         import tensorflow as tf
         tf.config.list_physical_devices()
+
+
+def uses_onednn():
+    """Whether TensorFlow does, or will, when `load_tensorflow` loads it."""
+    return os.environ.get(ONEDNN, '1').lower() not in ('0', 'false')
 
 
 @contextlib.contextmanager

@@ -25,10 +25,11 @@ def of_squares(loaded):
 
 
 def fingerprint(loaded):
-    """A checksum of all that decides about the features: weights, mean, size and shape of images."""
+    """A checksum of all that decides about the features: weights, dropout's factor, mean, size and shape of images."""
     checksum = google_crc32c.Checksum()
     spec = loaded.spec
-    checksum.update(repr((spec.model_name, spec.variant, spec.image_size, spec.resize_mode)).encode())
+    dropout = () if spec.unscaled_dropout is None else (spec.unscaled_dropout,)
+    checksum.update(repr((spec.model_name, spec.variant, spec.image_size, spec.resize_mode, *dropout)).encode())
     for name, variable in sorted(slim_checkpoints.named_variables(loaded.model).items()):
         checksum.update(name.encode())
         checksum.update(np.ascontiguousarray(variable.numpy()).tobytes())

@@ -1,6 +1,8 @@
 """Which arithmetic a machine is good at. Variables are float32 always."""
 import tensorflow as tf
 
+from alexnet_tf.console import loading
+
 
 def choose(precision):
     """(Keras policy name, the reason in words) for 'float32', 'bfloat16' or 'auto'.
@@ -14,6 +16,8 @@ def choose(precision):
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability', (0, 0))
         processor, able = f'GPU of compute capability {capability[0]}.{capability[1]}', capability >= (8, 0)
+    elif not loading.uses_onednn():
+        processor, able = f'CPU without oneDNN ({loading.ONEDNN})', False
     else:
         found = _cpu_flags() & {'avx512_bf16', 'amx_bf16'}
         processor = f'CPU with {" and ".join(sorted(found))}' if found else 'CPU without AVX512_BF16 and AMX'

@@ -180,4 +180,4 @@ DEVICES = (
 ROWS = (*DATA, *NETWORK, *RATE, *LENGTH, *DEVICES, *refused.TRAIN)
 # The training set is compared as the flags are: it may be another one in the same folder.
 RESUME = {row.name: row.resume for row in ROWS if not row.refused} | {
-    resuming.DATASET: REFUSE, resuming.WORKERS: NAME}
+    resuming.DATASET: REFUSE, resuming.WORKERS: NAME, resuming.ONEDNN: NAME}

@@ -8,6 +8,7 @@ from alexnet_tf.run_folder import settings
 
 DATASET = 'dataset'  # what the comparison calls the training set
 WORKERS = 'workers'  # what it calls their number
+ONEDNN = 'oneDNN'  # what it calls whether TensorFlow uses it, on which the last bits depend
 MAX_THREADS = 1024  # of one pool; beyond it threads take memory and do nothing
 
 
@@ -29,9 +30,7 @@ def choose_threads(train_dir, given):
         return given, '--intra_op_threads'
     before = (settings.read(train_dir) or {}).get('intra_op_threads')
     if before is None:
-        on_linux = hasattr(os, 'sched_getaffinity')
-        cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count()
-        return min(MAX_THREADS, cores or 1), 'one per core'
+        return min(MAX_THREADS, len(os.sched_getaffinity(0))), 'one per core'
     if type(before) is not int or not 1 <= before <= MAX_THREADS:
         raise ValueError(f'{settings.path(train_dir)} has intra_op_threads {before!r}; it must be a whole number from '
                          f'1 to {MAX_THREADS}. Set it with --intra_op_threads.')
@@ -61,7 +60,7 @@ def check(train_dir, now, rules, allowed=(), log=print):
     Raises: ValueError, with both values of each, when something that is refused differs.
     """
     def said(name):
-        return {DATASET: 'a training set of ', WORKERS: 'workers: '}.get(name, f'--{name}=')
+        return {DATASET: 'a training set of ', WORKERS: 'workers: ', ONEDNN: 'oneDNN: '}.get(name, f'--{name}=')
     before = settings.read(train_dir)
     if before is None:
         log(f'There is no {settings.path(train_dir)}: whether the run was started with the same flags cannot be known.')

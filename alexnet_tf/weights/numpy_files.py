@@ -89,8 +89,8 @@ def _parse(data, name):
     try:
         version = np.lib.format.read_magic(stream)
         if version not in _READ_HEADER:
-            raise ValueError(f'its version of the format is {version[0]}.{version[1]}, which arrays of numbers do not '
-                             'have')
+            raise ValueError(f'its version of the format is {version[0]}.{version[1]}, where numbers have 1.0 or 2.0; '
+                             'save it anew with numpy.save')
         shape, fortran, dtype = _READ_HEADER[version](stream)
         start = stream.tell()
         if dtype.hasobject:

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from alexnet_tf.ablation import report, trial, variants
+from alexnet_tf.run_folder import lock
 from nets import alexnet, rows
 from tests.helpers.commands import call
 
@@ -82,6 +83,9 @@ def test_what_results_json_has_is_not_trained_again_and_other_settings_are_refus
     assert [(row['variant'], row['seed']) for row in results] == [('tanh', 0), ('no LRN', 0), ('tanh', 7)]
     refused = ablate(small_records, tmp_path, '--learning_rate=0.1')
     assert refused.returncode == 1 and 'is of other settings' in refused.stderr
+    with lock.hold(str(tmp_path)):
+        refused = ablate(small_records, tmp_path, '--seeds=0', '--only=tanh')
+    assert refused.returncode == 1 and f'--output_dir={tmp_path} is in use by process' in refused.stderr
 
 
 @pytest.mark.slow

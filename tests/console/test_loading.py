@@ -36,6 +36,17 @@ def test_who_asks_for_notes_gets_them(tensorflow):
     assert shown == f'{NOTE}E0000 failed call to cuInit\nafter\n'
 
 
+@pytest.mark.parametrize('given, seen', [(None, '1'), ('0', '0'), ('1', '1')])
+def test_onednn_is_on_before_tensorflow_is_imported_unless_it_was_switched_off(given, seen, tensorflow):
+    environment = os.environ | tensorflow('print(os.environ["TF_ENABLE_ONEDNN_OPTS"])\n' + DEVICES)
+    del environment['TF_ENABLE_ONEDNN_OPTS']
+    if given is not None:
+        environment['TF_ENABLE_ONEDNN_OPTS'] = given
+    code = LOAD + 'print(loading.uses_onednn())'
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.stdout.split() == [seen, str(seen == '1')], result.stderr
+
+
 @pytest.mark.parametrize('then, status, last', [
     ('raise ImportError("libstdc++.so.6: version not found")', 1, 'ImportError: libstdc++.so.6: version not found'),
     ('os.write(2, b"F0000 inconsistent\\n"); os.abort()', -6, 'F0000 inconsistent'),

@@ -15,6 +15,15 @@ def test_precision_as_asked_is_the_same_everywhere():
     assert ('slower than float32 on a CPU without AVX512_BF16' in reason or 'GPU' in reason) == slow
 
 
+def test_auto_is_float32_where_onednn_is_switched_off(monkeypatch):
+    monkeypatch.setattr(precision, '_cpu_flags', lambda: {'avx512_bf16'})
+    monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: [])
+    assert precision.choose('auto') == ('mixed_bfloat16', 'bfloat16 with float32 variables, chosen for a CPU with '
+                                        'avx512_bf16')
+    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', 'False')
+    assert precision.choose('auto') == ('float32', 'float32, chosen for a CPU without oneDNN (TF_ENABLE_ONEDNN_OPTS)')
+
+
 def test_auto_goes_by_this_processor():
     policy, reason = precision.choose('auto')
     gpus = tf.config.get_visible_devices('GPU')

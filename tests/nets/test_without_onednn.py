@@ -1,4 +1,4 @@
-"""Networks in a process where TensorFlow does not use oneDNN, as on CPUs without AVX-512."""
+"""Networks in a process where TensorFlow does not use oneDNN, as on older CPUs."""
 import numpy as np
 import tensorflow as tf
 

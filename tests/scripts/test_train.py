@@ -66,7 +66,7 @@ def test_resuming_takes_precedence_over_a_warm_start_and_a_finished_run_says_so(
     assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_records):
+def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_records, monkeypatch):
     cases = {'--optimizer=adam': 'was started with --optimizer=momentum, not adam',
              '--learning_rate_decay_type=plateau': 'another network, optimizer, schedule',
              '--batch_size=4': '--batch_size=8, not 4; choose another --train_dir .*--allow_changes=batch_size\\.',
@@ -78,8 +78,10 @@ def test_resuming_with_other_flags_is_refused_with_both_values(trained, small_re
     messages = messages_of('train_image_classifier', [[*common, flag] for flag in cases])
     for reason, message in zip(cases.values(), messages):
         assert re.search(reason, message), message
+    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '0')
     printed = call('train_image_classifier', *common, f'--dataset_dir={datasets.SAMPLE_DIR}',
                    '--allow_changes=dataset', check=True).stdout
+    assert ', oneDNN: off (was on)' in printed
     assert 'Changed since the run was started: --dataset_dir=' in printed and 'a training set of 2000 rec' in printed
     assert 'on 2000 images' in printed and 'is trained to step 6 already' in printed
 

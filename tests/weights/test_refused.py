@@ -195,7 +195,9 @@ def test_more_files_that_are_refused(tmp_path):
     refused(tmp_path, stream.getvalue(), 'holds a ndarray; expected is a dictionary')
     huge = stream.getvalue().replace(b'(3,)', b'(3000000000000,)').replace(b' ' * 13, b' ', 1)
     refused(tmp_path, huge, 'Header|header|3000000000000')
-    refused(tmp_path, stream.getvalue().replace(b'NUMPY\x01\x00', b'NUMPY\x01\x01'), 'version of the format is 1.1')
+    for version in ((1, 1), (3, 0)):
+        other = stream.getvalue().replace(b'NUMPY\x01\x00', b'NUMPY' + bytes(version))
+        refused(tmp_path, other, 'version of the format is {}.{}'.format(*version))
 
 @pytest.mark.parametrize('changes, pattern', [
     ({'format': np.array('alexnet_tf 2')}, "format is 'alexnet_tf 2'"),
