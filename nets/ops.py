@@ -60,7 +60,7 @@ def _convolution(x, weights, biases, stride, padding, activation):
     There TensorFlow's convolution on a CPU is several times slower than its matrix product, above all backwards.
     """
     kernel, filters = weights.shape[:2], weights.shape[3]
-    if x.shape[1:3] == kernel and (padding == 'VALID' or kernel == [1, 1]):
+    if covers_map(x, kernel, padding):
         columns = kernel[0] * kernel[1] * weights.shape[2]
         product = tf.matmul(tf.reshape(x, [-1, columns]), tf.reshape(weights, [columns, filters]))
         net = tf.reshape(product, [-1, 1, 1, filters], name='Conv2D')
@@ -71,6 +71,11 @@ def _convolution(x, weights, biases, stride, padding, activation):
         net = tf.nn.conv2d(x, weights, strides=stride, padding=padding)
     net = tf.nn.bias_add(net, biases)
     return activation(net) if activation else net
+
+
+def covers_map(x, kernel, padding):
+    """Whether a kernel [height, width] has just one place on x [batch, height, width, channels]: all of the map."""
+    return x.shape[1:3] == kernel and (padding == 'VALID' or kernel == [1, 1])
 
 
 def dropout_draws(seed, *, first_row=0, rows=None):

@@ -1,9 +1,11 @@
 """A SavedModel: the network with its preprocessing, for any program that has TensorFlow."""
+import dataclasses
+
 import tensorflow as tf
 
 from alexnet_tf.data import preprocessing
 from alexnet_tf.model import evaluation, features
-from alexnet_tf.serving import decoding
+from alexnet_tf.serving import decoding, products
 
 TOP = 5  # classes of top_class_names, where there are as many
 
@@ -38,6 +40,8 @@ class Served(tf.Module):
 
     def __init__(self, loaded):
         super().__init__()
+        if loaded.model.variables[0].dtype == tf.bfloat16:
+            loaded = dataclasses.replace(loaded, model=products.with_products(loaded.model))
         self._variables = loaded.model.variables
         self._size, self._resize_mode = loaded.spec.image_size, loaded.spec.resize_mode
         self._mean, self._class_names = tf.constant(loaded.mean), tf.constant(loaded.spec.class_names)
