@@ -74,7 +74,7 @@ def _convolution(x, weights, biases, stride, padding, activation):
 
 
 def covers_map(x, kernel, padding):
-    """Whether a kernel [height, width] has just one place on x [batch, height, width, channels]: all of the map."""
+    """Whether a kernel [height, width] lies on all of x [batch, height, width, channels], and nowhere else."""
     return x.shape[1:3] == kernel and (padding == 'VALID' or kernel == [1, 1])
 
 

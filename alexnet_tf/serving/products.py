@@ -1,4 +1,4 @@
-"""Fully connected layers as processors read them in bfloat16."""
+"""Fully connected layers as processors with instructions for bfloat16 read them."""
 import math
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ from nets import keras_layers, ops
 class Product(keras_layers.Convolution):
     """A Convolution whose kernel covers its whole map, with `weights` as [out, height * width * in].
 
-    Processors multiply bfloat16 in pairs of neighbors along the axis that is summed. In this order such pairs lie
+    Such processors multiply bfloat16 in pairs of neighbors along the axis that is summed. In this order such pairs lie
     beside each other. In the other, [height, width, in, out], oneDNN packs all weights anew at every call, which takes
     longer than one image's product.
     """
@@ -29,7 +29,7 @@ class Product(keras_layers.Convolution):
 def with_products(model):
     """A copy of a Keras model of a network in which the fully connected layers are Products."""
     copy = tf_keras.models.clone_model(
-        model, clone_function=lambda layer: (Product if _is_product(layer) else type(layer)).from_config(
+        model, clone_function=lambda layer: (Product if _is_fully_connected(layer) else type(layer)).from_config(
             layer.get_config()))
     for layer, copied in zip(model.layers, copy.layers):
         values = layer.get_weights()
@@ -39,6 +39,6 @@ def with_products(model):
     return copy
 
 
-def _is_product(layer):
+def _is_fully_connected(layer):
     return (isinstance(layer, keras_layers.Convolution) and layer.groups == 1
             and ops.covers_map(layer.input, layer.kernel.shape[:2], layer.padding))

@@ -11,11 +11,12 @@ CLASSES = ('a', 'b', 'c')
 MEAN = (120.0, 110.0, 100.0)
 
 
-@pytest.mark.parametrize('name, variant, size', [('alexnet_v2', 'paper', 224), ('alexnet', 'paper', 224),
-                                                 ('alexnet', 'caffe', 227)])
-def test_a_copy_computes_the_same(narrow, name, variant, size):
+@pytest.mark.parametrize('name, size, options', [
+    ('alexnet_v2', 224, {}), ('alexnet', 224, {}), ('alexnet', 227, {'variant': 'caffe'}),
+    ('alexnet', 224, {'variant': 'source', 'unscaled_dropout': 0.5})])
+def test_a_copy_computes_the_same(narrow, name, size, options):
     tf_keras.utils.set_random_seed(5)
-    model = building.build(specs.Spec(name, size, CLASSES, MEAN, variant=variant))
+    model = building.build(specs.Spec(name, size, CLASSES, MEAN, **options))
     for variable in model.variables:
         variable.assign_add(tf.random.normal(variable.shape, stddev=0.02))  # biases, too, are more than a constant
     copy = products.with_products(model)
