@@ -34,9 +34,10 @@ def test_bfloat16_has_half_the_size_and_nearly_the_numbers(run, published):
     exact = loading.load(str(run)).model
     prefix = str(folder / 'variables' / 'variables')
     assert os.path.getsize(f'{prefix}.data-00000-of-00001') < 2.05 * exact.count_params()
-    types = tf.train.load_checkpoint(prefix).get_variable_to_dtype_map()
+    stored = tf.train.load_checkpoint(prefix)
+    types = stored.get_variable_to_dtype_map()
     assert [kind for kind in types.values() if kind.is_floating] == [tf.bfloat16] * 16
-    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map().values()
+    shapes = stored.get_variable_to_shape_map().values()
     assert [len(shape) for shape in shapes].count(2) == 3  # fc6 to fc8: a row of weights for each output
     dataset = datasets.open_dataset(datasets.SAMPLE_DIR, 'validation')
     encoded = [dataset.example(position)[0] for position in range(8)]

@@ -6,10 +6,11 @@ import zlib
 import numpy as np
 from hypothesis import strategies as st
 
+from alexnet_tf.data import preprocessing
 from tests.helpers.fuzz import wire
 
 PATH = 'image'
-CONTENT = 3 * 89  # an image of a few bytes may say that it has so many million pixels
+CONTENT = 3 * preprocessing.MAX_PIXELS / 2 ** 20  # an image of a few bytes may say that it has so many
 SIZES = (0, 1, 2, 7, 8, 9, 16, 17, 31, 64, 255, 300, 10_000, 32_768, 65_500, 65_535)
 NUMBER = st.sampled_from(wire.NUMBERS) | st.integers(0, 300)
 
@@ -27,8 +28,6 @@ def prepare():
 @functools.cache
 def decoders():
     import tensorflow as tf
-
-    from alexnet_tf.data import preprocessing
     strings = tf.TensorSpec([], tf.string)
     return (tf.function(lambda encoded: preprocessing.evaluation_image(encoded, size=56), input_signature=[strings]),
             tf.function(lambda encoded: preprocessing.training_image(
